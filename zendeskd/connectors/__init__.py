@@ -1,0 +1,1 @@
+"""The systems that records come from. `base` is the protocol each fulfils."""
