@@ -73,6 +73,7 @@ class CronScheduler(schedule.Scheduler):
         self._max_wait_s = max_wait_s  # a cap, so that a stepped clock or a suspend is noticed
         self._on_pass = on_pass
         self._changed = threading.Condition(threading.RLock())
+        self._by_tag: dict[str, CronJob] = {}
         self._stopped = False
         self._seen = (now(), monotonic())
 
@@ -80,32 +81,38 @@ class CronScheduler(schedule.Scheduler):
         self, tag: str, cron: CronExpression | None, call: Callable[[], None], *, next_run: datetime | None = None
     ) -> datetime | None:
         """Replace the job of this tag. `next_run` (UTC) is its first instant; without it, the expression's next one."""
-        job = CronJob(cron, self).tag(tag)
+        job = CronJob(cron, self)
+        job.tag(tag)
         with self._changed:
-            self.clear(tag)
+            self.remove(tag)
             job.do(call)
             if next_run is not None:
-                cast("CronJob", job).next_run = next_run
+                job.next_run = next_run
+            self._by_tag[tag] = job
             self._changed.notify_all()
-            return cast("CronJob", job).next_run
+            return job.next_run
 
     def bring_forward(self, tag: str, when: datetime | None) -> datetime | None:
         """Make the job due at `when` if that is sooner than planned (None: leave it). -> its next instant."""
         with self._changed:
-            for job in self._tagged(tag):
-                if when is not None and (job.next_run is None or when < job.next_run):
-                    job.next_run = when
-                    self._changed.notify_all()
-                return job.next_run
-        return None
+            job = self._by_tag.get(tag)
+            if job is None:
+                return None
+            if when is not None and (job.next_run is None or when < job.next_run):
+                job.next_run = when
+                self._changed.notify_all()
+            return job.next_run
 
     def remove(self, tag: str) -> None:
         with self._changed:
-            self.clear(tag)
+            job = self._by_tag.pop(tag, None)
+            if job is not None:
+                self.cancel_job(job)
 
     def next_run_of(self, tag: str) -> datetime | None:
         with self._changed:
-            return next((job.next_run for job in self._tagged(tag)), None)
+            job = self._by_tag.get(tag)
+            return None if job is None else job.next_run
 
     def run_pending(self) -> None:
         """Call every job that is due, oldest first."""
@@ -132,9 +139,6 @@ class CronScheduler(schedule.Scheduler):
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-
-    def _tagged(self, tag: str) -> list[CronJob]:
-        return cast("list[CronJob]", self.get_jobs(tag))
 
     def _idle_s(self) -> float:
         soonest = min((cast("CronJob", job).next_run or _FAR for job in self.jobs), default=_FAR)

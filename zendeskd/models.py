@@ -22,6 +22,8 @@ STRATEGIES: Final = {"zendesk": ("export", "list")}
 
 # --- instants ---------------------------------------------------------------------------------------------------------
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def utcnow() -> datetime:
     return datetime.now(UTC)

@@ -114,16 +114,9 @@ def run(
             fallback = Position(strategy=position.strategy, since=since)
             _read(fallback, source, store, cancel, progress, ahead, now, totals)
     except Cancelled:
-        return _cancelled(cancel)
+        return cancelled(cancel)
     except RunError as error:
-        return RunResult(
-            status=RunStatus.FAILED,
-            end_reason="error",
-            error_code=error.code,
-            error_message=error.detail,
-            error_hint=error.hint,
-            request_id=error.request_id,
-        )
+        return failed(error)
     if totals.failed:
         return RunResult(
             status=RunStatus.PARTIAL,
@@ -169,7 +162,19 @@ def _without_cursor(integration: Integration) -> Integration:
     return replace(integration, cursor=None)
 
 
-def _cancelled(cancel: CancelToken) -> RunResult:
+def failed(error: RunError) -> RunResult:
+    return RunResult(
+        status=RunStatus.FAILED,
+        end_reason="error",
+        error_code=error.code,
+        error_message=error.detail,
+        error_hint=error.hint,
+        request_id=error.request_id,
+    )
+
+
+def cancelled(cancel: CancelToken) -> RunResult:
+    """How a run ends whose token was set: by the daemon's end `interrupted`, out of time `failed`, else `cancelled`."""
     reason = cancel.reason or "cancelled"
     if reason == "shutdown":
         return RunResult(status=RunStatus.INTERRUPTED, end_reason=reason)

@@ -1,0 +1,260 @@
+"""What a worker does with one piece of work: a run, a comparison, a probe. A bug in one costs that one alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from zendeskd import sync
+from zendeskd.ahead import FetchAhead
+from zendeskd.cancel import CancelToken
+from zendeskd.connectors.base import Connector, CredentialDoor, Source
+from zendeskd.errors import Cancelled, CredentialError, PermissionDenied, RunError, ZendeskdError
+from zendeskd.ledger import Ledger
+from zendeskd.live import LiveRun
+from zendeskd.models import (
+    EPOCH,
+    CallStats,
+    Integration,
+    Page,
+    PageCounts,
+    Position,
+    Reconciliation,
+    RunResult,
+    RunRow,
+    RunStatus,
+)
+from zendeskd.outcome import after_run
+from zendeskd.post import Post
+from zendeskd.reconcile import compare
+
+log = structlog.get_logger("zendeskd.performance")
+
+_PROGRESS_EVERY_S: Final = 0.25
+_FETCHER_ENDS_WITHIN_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every piece of work needs. Shared by all workers."""
+
+    ledger: Ledger
+    connectors: Mapping[str, Connector]
+    credentials: Callable[[Integration], CredentialDoor]
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    pulse: Callable[[], None]
+    changed: Callable[[Post], None]
+    run_deadline_s: float
+
+    def live_run(self, post: Post, kind: str, run_id: int, trigger: str, by: str | None) -> LiveRun:
+        return LiveRun(
+            run_id,
+            kind,
+            trigger,
+            by,
+            now=self.now,
+            deadline_s=self.run_deadline_s,
+            on_progress=_at_most_every(_PROGRESS_EVERY_S, lambda: self.changed(post), self.monotonic),
+            on_wait=lambda: self.changed(post),
+            monotonic=self.monotonic,
+        )
+
+    @contextlib.contextmanager
+    def source(self, integration: Integration, live: LiveRun) -> Iterator[tuple[Source, sync.Ahead]]:
+        """The integration's source for one piece of work, and fetching ahead from it. Whatever happens, every wait
+        and every connection of it ends here."""
+        opened = self.connectors[integration.system_type].open(
+            integration, self.credentials(integration), live.cancel, live.waits
+        )
+        fetchers: list[FetchAhead] = []
+
+        def ahead(pages: Iterator[Page], cancel: CancelToken) -> Iterator[Page]:
+            fetcher = FetchAhead(
+                pages,
+                cancel,
+                is_waiting=live.is_limited,
+                alive=lambda: self._alive(live),
+                monotonic=self.monotonic,
+            )
+            fetchers.append(fetcher)
+            return fetcher
+
+        live.calls, live.budgets = opened.calls, opened.budgets
+        try:
+            yield opened, ahead
+        finally:
+            live.cancel.set("ended")
+            opened.close()
+            for fetcher in fetchers:
+                fetcher.close()
+                fetcher.join(_FETCHER_ENDS_WITHIN_S)
+
+    def record(
+        self, integration: Integration, row: RunRow, result: RunResult, calls: CallStats
+    ) -> tuple[RunRow, Integration]:
+        """Write down how a run ended, in one transaction. Raises StorageError."""
+        now = self.now()
+        return self.ledger.runs.finish(row.id, result, calls, now, **after_run(integration, result, now))
+
+    def _alive(self, live: LiveRun) -> None:
+        self.pulse()
+        live.alive()
+
+
+class _Told:
+    """Tells the live run of each page, the worker's pulse, and the log."""
+
+    def __init__(self, bench: Bench, live: LiveRun, bound: Any, event: str) -> None:
+        self._bench, self._live, self._log, self._event, self._page = bench, live, bound, event, 0
+
+    def page_stored(self, page: Page, counts: PageCounts) -> None:
+        self._page += 1
+        self._bench.pulse()
+        self._live.page_stored(page, counts)
+        if counts.read:
+            self._log.info(
+                self._event,
+                page=self._page,
+                new=counts.created,
+                updated=counts.updated,
+                unchanged=counts.unchanged,
+                deleted=counts.deleted,
+            )
+        for bad in page.quarantined:
+            self._log.warning("record set aside", record=bad.external_id, reason=bad.reason)
+
+
+def run_once(bench: Bench, post: Post, row: RunRow, live: LiveRun, on_begin: Callable[[RunRow], None]) -> RunResult:
+    """One run, from its first line in the log to its result. Raises nothing."""
+    bound = log.bind(org=row.organization_id, system=row.system_type, run=row.id)
+    try:
+        begun_at = bench.now()
+        bench.ledger.runs.begin(row.id, begun_at)
+        on_begin(replace(row, status=RunStatus.RUNNING, started_at=begun_at, synced_at=begun_at))
+        one = bench.ledger.fleet.integration_by_id(row.integration_id)
+        position = sync.starting_position(one, begun_at)
+        live.window_from = one.watermark if position.cursor is not None else position.since
+        bound.info("run began", trigger=row.trigger.value, by=row.requested_by)
+        pages = bench.ledger.pages.open(one, row.id, copy_from=_copy_from(position))
+        with bench.source(one, live) as (source, ahead):
+            result = sync.run(
+                one, source, pages, live.cancel, _Told(bench, live, bound, "page stored"), ahead=ahead, now=bench.now
+            )
+    except Cancelled:
+        result = sync.cancelled(live.cancel)
+    except RunError as error:
+        result = sync.failed(error)
+    except ZendeskdError as error:  # the organisation is gone
+        result = RunResult(status=RunStatus.CANCELLED, end_reason="removed", error_message=error.detail)
+    except Exception as bug:  # noqa: BLE001 - isolates its integration; the traceback goes to the log
+        bound.exception("run failed by a bug")
+        result = RunResult(
+            status=RunStatus.FAILED,
+            end_reason="error",
+            error_code="internal_error",
+            error_message=f"A bug ended the run: {type(bug).__name__}: {bug}",
+        )
+    view = live.view()
+    tell = bound.error if result.status is RunStatus.FAILED else bound.info
+    tell(
+        "run ended",
+        status=result.status.value,
+        reason=result.end_reason,
+        pages=view.pages,
+        records=view.counts.read,
+        **({} if result.error_code is None else {"code": result.error_code, "error": result.error_message}),
+        **({} if result.request_id is None else {"request_id": result.request_id}),
+    )
+    return result
+
+
+def compare_once(bench: Bench, post: Post, begun: Reconciliation, live: LiveRun) -> Reconciliation:
+    """One comparison with the source. Raises nothing."""
+    bound = log.bind(org=begun.organization_id, system=post.integration.system_type, reconcile=begun.id)
+    try:
+        one = bench.ledger.fleet.integration_by_id(begun.integration_id)
+        live.window_from = one.copy_from
+        with (
+            bench.ledger.pages.census(one, begun.id) as census,
+            bench.source(one, live) as (source, ahead),
+        ):
+            result = compare(
+                one,
+                begun,
+                source,
+                census,
+                live.cancel,
+                _Told(bench, live, bound, "page compared"),
+                ahead=ahead,
+                now=bench.now,
+            )
+    except Cancelled:
+        result = replace(begun, status="cancelled")
+    except ZendeskdError as error:
+        result = replace(begun, status="failed", error_code=error.code, error_message=error.detail)
+    except Exception as bug:  # noqa: BLE001 - as above
+        bound.exception("comparison failed by a bug")
+        result = replace(
+            begun, status="failed", error_code="internal_error", error_message=f"{type(bug).__name__}: {bug}"
+        )
+    result = replace(result, finished_at=bench.now())
+    tell = bound.error if result.status == "failed" else bound.info
+    tell(
+        "compared with the source",
+        status=result.status,
+        missing=result.missing,
+        stale=result.stale,
+        vanished=result.vanished,
+        repaired=result.repaired,
+        error=result.error_message,
+    )
+    return result
+
+
+def probe_once(bench: Bench, post: Post) -> bool:
+    """One cheap call of a blocked integration. -> whether its credentials work again. Raises nothing."""
+    one = post.integration
+    bound = log.bind(org=one.organization_id, system=one.system_type)
+    source: Source | None = None
+    try:
+        source = bench.connectors[one.system_type].open(one, bench.credentials(one), CancelToken(), lambda _: None)
+        source.probe()
+    except (CredentialError, PermissionDenied) as error:
+        bound.info("probe: still refused", code=error.code)
+        return False
+    except RunError as error:
+        bound.info("probe: no answer", code=error.code, error=error.detail)
+        return False
+    finally:
+        if source is not None:
+            source.close()
+    bound.info("probe: accepted again")
+    return True
+
+
+def _copy_from(position: Position) -> datetime | None:
+    """From when on the copy will be complete, if this run begins anew; None if it goes on from a cursor."""
+    if position.cursor is not None:
+        return None
+    return position.since or EPOCH
+
+
+def _at_most_every(
+    seconds: float, call: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
+) -> Callable[[], None]:
+    last = [float("-inf")]
+
+    def throttled() -> None:
+        now = monotonic()
+        if now - last[0] >= seconds:
+            last[0] = now
+            call()
+
+    return throttled
