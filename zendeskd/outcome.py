@@ -37,6 +37,8 @@ def after_run(integration: Integration, result: RunResult, now: datetime) -> dic
         }
         if rule.reaction == "block" and integration.is_active:
             columns |= {"state": State.BLOCKED, "blocked_at": now}
+    elif result.status is RunStatus.INTERRUPTED:
+        columns["next_run_at"] = now  # cut off by the daemon's end: due as soon as there is one again
     return columns
 
 

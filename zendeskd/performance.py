@@ -31,7 +31,6 @@ from zendeskd.models import (
     RunStatus,
 )
 from zendeskd.outcome import after_run
-from zendeskd.post import Post
 from zendeskd.reconcile import compare
 
 log = structlog.get_logger("zendeskd.performance")
@@ -50,10 +49,9 @@ class Bench:
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     pulse: Callable[[], None]
-    changed: Callable[[Post], None]
     run_deadline_s: float
 
-    def live_run(self, post: Post, kind: str, run_id: int, trigger: str, by: str | None) -> LiveRun:
+    def live_run(self, kind: str, run_id: int, trigger: str, by: str | None, changed: Callable[[], None]) -> LiveRun:
         return LiveRun(
             run_id,
             kind,
@@ -61,8 +59,8 @@ class Bench:
             by,
             now=self.now,
             deadline_s=self.run_deadline_s,
-            on_progress=_at_most_every(_PROGRESS_EVERY_S, lambda: self.changed(post), self.monotonic),
-            on_wait=lambda: self.changed(post),
+            on_progress=_at_most_every(_PROGRESS_EVERY_S, changed, self.monotonic),
+            on_wait=changed,
             monotonic=self.monotonic,
         )
 
@@ -131,7 +129,7 @@ class _Told:
             self._log.warning("record set aside", record=bad.external_id, reason=bad.reason)
 
 
-def run_once(bench: Bench, post: Post, row: RunRow, live: LiveRun, on_begin: Callable[[RunRow], None]) -> RunResult:
+def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRow], None]) -> RunResult:
     """One run, from its first line in the log to its result. Raises nothing."""
     bound = log.bind(org=row.organization_id, system=row.system_type, run=row.id)
     try:
@@ -175,9 +173,9 @@ def run_once(bench: Bench, post: Post, row: RunRow, live: LiveRun, on_begin: Cal
     return result
 
 
-def compare_once(bench: Bench, post: Post, begun: Reconciliation, live: LiveRun) -> Reconciliation:
+def compare_once(bench: Bench, one: Integration, begun: Reconciliation, live: LiveRun) -> Reconciliation:
     """One comparison with the source. Raises nothing."""
-    bound = log.bind(org=begun.organization_id, system=post.integration.system_type, reconcile=begun.id)
+    bound = log.bind(org=begun.organization_id, system=one.system_type, reconcile=begun.id)
     try:
         one = bench.ledger.fleet.integration_by_id(begun.integration_id)
         live.window_from = one.copy_from
@@ -218,9 +216,8 @@ def compare_once(bench: Bench, post: Post, begun: Reconciliation, live: LiveRun)
     return result
 
 
-def probe_once(bench: Bench, post: Post) -> bool:
+def probe_once(bench: Bench, one: Integration) -> bool:
     """One cheap call of a blocked integration. -> whether its credentials work again. Raises nothing."""
-    one = post.integration
     bound = log.bind(org=one.organization_id, system=one.system_type)
     source: Source | None = None
     try:
@@ -246,9 +243,7 @@ def _copy_from(position: Position) -> datetime | None:
     return position.since or EPOCH
 
 
-def _at_most_every(
-    seconds: float, call: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
-) -> Callable[[], None]:
+def _at_most_every(seconds: float, call: Callable[[], None], monotonic: Callable[[], float]) -> Callable[[], None]:
     last = [float("-inf")]
 
     def throttled() -> None:

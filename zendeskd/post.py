@@ -1,17 +1,20 @@
-"""One integration's live state: its row, its place in the queue, its run, and what happened lately.
+"""The fleet in memory: one post an integration (its row, its place in the queue, its run, what happened lately).
 
-A plain holder. `jobs` guards it (see there); `view` turns it into what everybody else may see.
+Plain holders; `dispatch` says which lock guards what. `Post.view` is what everybody else may see.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Final
 
 from msgspec.structs import replace
 
 from zendeskd.cron import CronExpression, parse_zone
+from zendeskd.errors import NotFound
 from zendeskd.health import Facts, judge, live_state
 from zendeskd.live import LiveRun
 from zendeskd.models import (
@@ -114,6 +117,47 @@ class Post:
     def _today(self, now: datetime) -> Today:
         day = self.day(now)
         return self.today if self.today.day == day else Today(day)
+
+
+class Roster:
+    """All posts, by id and by name. Any thread. `lock` also guards the fields of every post."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._posts: dict[int, Post] = {}
+        self._by_name: dict[tuple[str, str], Post] = {}
+
+    def add(self, post: Post) -> None:
+        with self.lock:
+            self._posts[post.integration.id] = post
+            self._by_name[post.integration.organization_id, post.integration.system_type] = post
+
+    def remove(self, post: Post) -> None:
+        with self.lock:
+            self._posts.pop(post.integration.id, None)
+            self._by_name.pop((post.integration.organization_id, post.integration.system_type), None)
+
+    def all(self) -> list[Post]:
+        with self.lock:
+            return list(self._posts.values())
+
+    def get(self, integration_id: int) -> Post | None:
+        with self.lock:
+            return self._posts.get(integration_id)
+
+    def find(self, org: str, system: str) -> Post:
+        """Raises NotFound that says which systems or near names there are."""
+        with self.lock:
+            found = self._by_name.get((org, system))
+            if found is not None:
+                return found
+            systems = sorted(s for o, s in self._by_name if o == org)
+            names = sorted({o for o, _ in self._by_name})
+        if systems:
+            raise NotFound(f"organisation {org!r} has no {system}", hint=f"it has: {', '.join(systems)}")
+        near = get_close_matches(org, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "zendeskctl org list shows all"
+        raise NotFound(f"there is no organisation {org!r}", hint=hint)
 
 
 def _planned(integration: Integration, next_at: datetime | None) -> Integration:
