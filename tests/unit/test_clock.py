@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes import START, FakeClock
+from tests.waiting import wait_for
+from zendeskd.clock import CronScheduler
+from zendeskd.cron import CronExpression
+from zendeskd.models import utcnow
+
+QUARTER = CronExpression("*/15 * * * *", "America/New_York")
+
+
+@pytest.fixture
+def time() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def clock(time: FakeClock) -> CronScheduler:
+    return CronScheduler(time.now, monotonic=time.monotonic)
+
+
+def test_a_job_is_called_when_due_and_planned_again(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[object] = []
+    assert clock.put("a", QUARTER, lambda: called.append(time.now())) == START.replace(minute=15, second=0)
+    clock.run_pending()
+    assert called == []
+    time.advance(minutes=15)
+    clock.run_pending()
+    clock.run_pending()
+    assert len(called) == 1
+    assert clock.next_run_of("a") == START.replace(minute=30, second=0)
+
+
+def test_ticks_missed_while_suspended_come_once(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[int] = []
+    clock.put("a", QUARTER, lambda: called.append(1))
+    time.advance(hours=8)
+    clock.run_pending()
+    assert called == [1]
+
+
+def test_a_first_instant_of_its_own_then_the_schedule(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[int] = []
+    clock.put("a", QUARTER, lambda: called.append(1), next_run=START)
+    clock.run_pending()
+    assert called == [1]
+    assert clock.next_run_of("a") == START.replace(minute=15, second=0)
+
+
+def test_a_job_without_a_schedule_comes_once(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[int] = []
+    clock.put("a", None, lambda: called.append(1), next_run=START)
+    clock.run_pending()
+    time.advance(days=2)
+    clock.run_pending()
+    assert called == [1]
+    assert clock.next_run_of("a") is None
+
+
+def test_the_oldest_is_called_first(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[str] = []
+    for minutes, name in ((3, "c"), (1, "a"), (2, "b")):
+        clock.put(
+            name,
+            None,
+            lambda name=name: called.append(name),  # type: ignore[misc]
+            next_run=START + timedelta(minutes=minutes),
+        )
+    time.advance(minutes=5)
+    clock.run_pending()
+    assert called == ["a", "b", "c"]
+
+
+def test_a_job_that_raises_neither_stays_due_nor_holds_up_others(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[str] = []
+
+    def broken() -> None:
+        called.append("broken")
+        raise RuntimeError("bug")
+
+    clock.put("a", QUARTER, broken)
+    clock.put("b", QUARTER, lambda: called.append("b"))
+    time.advance(minutes=15)
+    clock.run_pending()
+    clock.run_pending()
+    assert sorted(called) == ["b", "broken"]
+
+
+def test_a_job_may_replace_itself(clock: CronScheduler, time: FakeClock) -> None:
+    def again() -> None:
+        clock.put("a", QUARTER, again, next_run=START + timedelta(hours=3))
+
+    clock.put("a", QUARTER, again, next_run=START)
+    clock.run_pending()
+    assert clock.next_run_of("a") == START + timedelta(hours=3)
+    assert len(clock.jobs) == 1
+
+
+def test_replacing_and_removing(clock: CronScheduler) -> None:
+    clock.put("a", QUARTER, lambda: None)
+    clock.put("a", CronExpression("0 0 * * *", "UTC"), lambda: None)
+    assert clock.next_run_of("a") == START.replace(day=24, hour=0, minute=0, second=0)
+    clock.remove("a")
+    clock.remove("a")
+    assert (clock.next_run_of("a"), clock.jobs) == (None, [])
+
+
+def test_bringing_forward_never_puts_off(clock: CronScheduler) -> None:
+    clock.put("a", QUARTER, lambda: None)
+    planned = clock.next_run_of("a")
+    assert clock.bring_forward("a", START + timedelta(hours=1)) == planned
+    assert clock.bring_forward("a", None) == planned
+    assert clock.bring_forward("a", START + timedelta(minutes=1)) == START + timedelta(minutes=1)
+    assert clock.bring_forward("nobody", START) is None
+
+
+def test_a_clock_set_back_does_not_stop_the_fleet(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[int] = []
+    clock.put("a", QUARTER, lambda: called.append(1))
+    clock.put("once", None, lambda: None, next_run=START + timedelta(hours=1))
+    clock.run_pending()
+    time.step(days=-1)
+    clock.run_pending()
+    assert clock.next_run_of("a") == (START - timedelta(days=1)).replace(minute=15, second=0)
+    time.advance(minutes=15)
+    clock.run_pending()
+    assert called == [1]
+
+
+def test_a_clock_set_forward_costs_one_call(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[int] = []
+    clock.put("a", QUARTER, lambda: called.append(1))
+    time.step(days=1)
+    clock.run_pending()
+    clock.run_pending()
+    assert called == [1]
+
+
+def test_the_thread_wakes_for_a_new_job_at_once_and_stops_at_once() -> None:
+    called = threading.Event()
+    clock = CronScheduler(utcnow, max_wait_s=3600)
+    thread = threading.Thread(target=clock.run_forever)
+    thread.start()
+    try:
+        clock.put("a", None, called.set, next_run=utcnow())
+        wait_for(called.is_set, "the job")
+    finally:
+        clock.stop()
+        thread.join(5)
+    assert not thread.is_alive()
