@@ -100,7 +100,7 @@ def test_the_distance_is_that_of_the_next_two() -> None:
     minute=st.sampled_from(["*", "*/15", "0", "30", "59", "5,35"]),
     hour=st.sampled_from(["*", "*/2", "1", "2", "0-6", "23"]),
     zone=st.sampled_from([NEW_YORK, "Europe/Berlin", "Australia/Lord_Howe", "UTC", "Asia/Kolkata"]),
-    start=st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)),
+    start=st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis wants them naive
 )
 def test_instants_only_move_forward_and_none_is_skipped(minute: str, hour: str, zone: str, start: datetime) -> None:
     cron = CronExpression(f"{minute} {hour} * * *", zone)
