@@ -1,0 +1,207 @@
+"""`zendeskd`: the daemon itself and what must run as its user. Parses, calls one function, prints, exits.
+
+Each verb imports what it needs when it is called: `zendeskd check` must not pay for the web server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from zendeskd import __version__
+from zendeskd.errors import ConfigError, ZendeskdError
+
+if TYPE_CHECKING:
+    from zendeskd.config import Config
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+_EXAMPLES: Final = {
+    "": "examples:\n  zendeskd demo --once\n  zendeskd run --config /etc/zendeskd/zendeskd.toml",
+    "run": "examples:\n  zendeskd run\n  zendeskd run --state-dir ./state --workers 4",
+    "start": "examples:\n  zendeskd start\n  zendeskd start --config /etc/zendeskd/zendeskd.toml",
+    "stop": "examples:\n  zendeskd stop\n  zendeskd stop --timeout 10",
+    "check": "examples:\n  zendeskd check\n  zendeskd check --show --online",
+    "doctor": "examples:\n  zendeskd doctor\n  zendeskd doctor --json | jq .worst",
+    "demo": "examples:\n  zendeskd demo\n  zendeskd demo --once",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point. -> exit code: 0 did it, 1 it failed, 2 usage or configuration, 130 ctrl+c."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["simulator"]:  # a program of its own, with its own parser
+        from zendeskd.simulator import main as simulate
+
+        return _guarded(lambda: simulate(arguments[1:]))
+    options = _parser().parse_args(arguments)
+    call: Callable[[argparse.Namespace], int] = options.call
+    return _guarded(lambda: call(options))
+
+
+def _guarded(call: Callable[[], int]) -> int:
+    try:
+        return call()
+    except ConfigError as error:
+        _say(*(f"zendeskd: {problem}" for problem in error.problems), error.hint)
+        return USAGE
+    except ZendeskdError as error:
+        _say(f"zendeskd: {error.detail}", error.hint)
+        return FAILED
+    except BrokenPipeError:  # `zendeskd doctor | head`: nobody listens any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+# --- verbs ------------------------------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    from zendeskd import daemon
+
+    return daemon.run(_config(options))
+
+
+def _start(options: argparse.Namespace) -> int:
+    from zendeskd import daemon
+
+    return daemon.start(_config(options))
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from zendeskd import daemon
+
+    return daemon.stop(_config(options), options.timeout)
+
+
+def _check(options: argparse.Namespace) -> int:
+    config = _config(options)
+    if options.show:
+        width = max(len(f"{key} = {value}") for key, value, _ in config.show())
+        for key, value, source in config.show():
+            _print(f"{f'{key} = {value}':<{width}}  # {source}")
+    else:
+        _print(f"The configuration is right: {config.file or 'no file, environment and defaults'}.")
+    if not options.online:
+        return OK
+    from zendeskd.doctor import Word, accounts, lines
+
+    findings = accounts(config)
+    _print(*lines(findings))
+    return FAILED if any(finding.word is Word.FAILED for finding in findings) else OK
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from zendeskd.doctor import Word, as_json, examine, lines
+
+    findings = examine(_overrides(options), os.environ)
+    _print(*([as_json(findings)] if options.json else lines(findings)))
+    return FAILED if any(finding.word is Word.FAILED for finding in findings) else OK
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from zendeskd import demo
+
+    return demo.main(once=options.once)
+
+
+def _version(_: argparse.Namespace) -> int:
+    _print(f"zendeskd {__version__}")
+    return OK
+
+
+# --- command line -----------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zendeskd",
+        description=f"{_EXAMPLES['']}\n\nKeeps a local copy of many organisations' Zendesk tickets.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="What acts on a running daemon is in zendeskctl.",
+    )
+    parser.add_argument("--version", action="version", version=f"zendeskd {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _verb(verbs, "run", _run, "stay in the foreground and sync: what systemd starts")
+    _verb(verbs, "start", _start, "the same, detached: for hosts without systemd")
+    stop = _verb(verbs, "stop", _stop, "end the daemon that start (or run) left running")
+    stop.add_argument(
+        "--timeout", type=_seconds, default=90.0, metavar="S", help="seconds to wait for its end (default 90)"
+    )
+    check = _verb(verbs, "check", _check, "tell whether the configuration is right", aliases=["configtest"])
+    check.add_argument("--show", action="store_true", help="every setting and where it comes from")
+    check.add_argument("--online", action="store_true", help="also ask every account whether its credentials work")
+    doctor = _verb(verbs, "doctor", _doctor, "examine everything the daemon depends on")
+    doctor.add_argument("--json", action="store_true", help="one JSON document")
+    verbs.add_parser("simulator", help="a Zendesk on loopback, for try-outs and tests", add_help=False)
+    demo = _verb(verbs, "demo", _demo, "a daemon and a made-up fleet in a throw-away folder", config=False)
+    demo.add_argument("--once", action="store_true", help="sync everything once, show the result, end")
+    _verb(verbs, "version", _version, "print the version", config=False)
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    call: Callable[[argparse.Namespace], int],
+    what: str,
+    *,
+    config: bool = True,
+    aliases: Sequence[str] = (),
+) -> argparse.ArgumentParser:
+    examples = _EXAMPLES.get(name, "")
+    parser = verbs.add_parser(
+        name,
+        help=what,
+        description=f"{examples}\n\n{what[0].upper()}{what[1:]}.".lstrip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        aliases=list(aliases),
+    )
+    parser.set_defaults(call=call)
+    if config:
+        parser.add_argument("--config", metavar="F", help="the TOML file (default /etc/zendeskd/zendeskd.toml)")
+        parser.add_argument("--state-dir", metavar="D", help="database and key")
+        parser.add_argument("--runtime-dir", metavar="D", help="control socket and lock")
+        parser.add_argument("--log-dir", metavar="D", help="sync-service.log")
+        parser.add_argument("--database", metavar="URL", help="sqlite:////absolute/path")
+        parser.add_argument("--workers", type=int, metavar="N", help="runs at the same time, 1 to 64")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError("must be more than 0 and at most 86400")
+    return value
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    names = ("config", "state_dir", "runtime_dir", "log_dir", "database", "workers")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _config(options: argparse.Namespace) -> Config:
+    from zendeskd.config import load
+
+    return load(_overrides(options), os.environ)
+
+
+def _print(*texts: str) -> None:
+    sys.stdout.write("".join(f"{text}\n" for text in texts))
+    sys.stdout.flush()
+
+
+def _say(*texts: str) -> None:
+    sys.stderr.write("".join(f"{text}\n" for text in texts if text))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
