@@ -1,0 +1,224 @@
+"""Rate budgets: obeyed before they are hit, and after. One set per account, shared by every run on it.
+
+Sources of the rules: Zendesk's rate-limit page and recorded headers. The account's budget is per minute and shared
+with its people, so a quarter is left to them; some endpoints (the incremental export: 10 a minute) have one of their
+own. Header names differ by year: `rate-limit-*` in 2023, `ratelimit-*` since.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from zendeskd.connectors.faults import Answer, error_words, http_date
+from zendeskd.connectors.waits import Time
+from zendeskd.models import BudgetView
+
+ACCOUNT: Final = "account"
+EXPORT: Final = "export"
+
+RESERVE: Final = 0.25
+WINDOW_S: Final = 60.0
+LONGEST_S: Final = 3600.0
+_GRACE_S: Final = 0.25  # after a window's announced end: both clocks count whole seconds
+_TURN_S: Final = 1.0
+
+
+class Hold(NamedTuple):
+    """Not now: how long to wait before asking again, and why."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(slots=True)
+class _Budget:
+    name: str
+    reserve: float = 0.0  # the part of the total that is left to others
+    total: int | None = None
+    remaining: int = 0
+    reset_at: float = 0.0
+    not_before: float = 0.0
+    refusals: int = 0  # 429s in a row
+    in_flight: int = 0
+
+    def hold(self, now: float) -> Hold | None:
+        if now < self.not_before:
+            return Hold(self.not_before - now, f"429, {self.name} budget")
+        if self.refusals and self.in_flight:
+            return Hold(_TURN_S, f"429, {self.name} budget")  # one goes ahead and sees whether it is over
+        if self.total is None:
+            return None
+        if now >= self.reset_at:
+            self.remaining, self.reset_at = self.total, now + WINDOW_S
+        if self.remaining - self.in_flight <= self.total * self.reserve and self.total > 0:
+            what = "at a quarter" if self.reserve else "used up"
+            return Hold(self.reset_at - now, f"{self.name} budget {what}")
+        return None
+
+    def announce(self, total: int, remaining: int, reset_s: float | None, now: float) -> None:
+        """What a header said. Within one window the lowest number counts: answers overtake each other."""
+        reset_at = self.reset_at if reset_s is None else now + reset_s + _GRACE_S
+        if self.total is None or now >= self.reset_at or reset_at > self.reset_at + 2:
+            self.remaining = remaining
+            self.reset_at = reset_at if reset_s is not None else now + WINDOW_S
+        else:
+            self.remaining = min(self.remaining, remaining)
+            self.reset_at = min(self.reset_at, reset_at)
+        self.total = total
+
+    def refuse(self, asked_s: float | None, now: float, jitter: float) -> None:
+        """A 429. `asked_s` is what Retry-After said, if it said anything usable."""
+        self.refusals += 1
+        grown = min(60.0, 2.0 ** (self.refusals - 1))
+        known = self.reset_at - now if self.total is not None and asked_s is None else 0.0
+        seconds = min(LONGEST_S, max(1.0, asked_s or 0.0, grown, known))
+        self.not_before = max(self.not_before, now + seconds + jitter * min(5.0, 1.0 + seconds / 10))
+
+
+@dataclass(slots=True)
+class _Announced:
+    total: int
+    remaining: int
+    reset_s: float | None
+
+
+class AccountBudgets:
+    """The budgets of one account. Any thread."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+        self._lock = threading.Lock()
+        self._account = _Budget(ACCOUNT, reserve=RESERVE)
+        self._endpoints: dict[str, _Budget] = {}
+
+    def enter(self, kind: str) -> Hold | None:
+        """Take a place for one request of this kind of endpoint, or learn how long to wait before trying again."""
+        with self._lock:
+            now = self._time.monotonic()
+            budgets = self._of(kind)
+            holds = [hold for hold in (budget.hold(now) for budget in budgets) if hold is not None]
+            if holds:
+                return max(holds)
+            for budget in budgets:
+                budget.in_flight += 1
+            return None
+
+    def leave(self, kind: str, answer: Answer | None) -> None:
+        """Give the place back, and learn from the answer (None: there was none)."""
+        with self._lock:
+            now = self._time.monotonic()
+            budgets = self._of(kind)
+            for budget in budgets:
+                budget.in_flight -= 1
+            if answer is None:
+                for budget in budgets:
+                    budget.remaining -= 1  # it may have counted
+                return
+            for budget in budgets:
+                said = (account_budget if budget is self._account else endpoint_budget)(answer.headers)
+                if said is not None:
+                    budget.announce(said.total, said.remaining, said.reset_s, now)
+                else:
+                    budget.remaining -= 1
+            if answer.status == 429:
+                refused = self._refused(kind, answer)
+                refused.refuse(retry_after(answer, self._time), now, self._time.random())
+                for budget in budgets:
+                    if budget is not refused:
+                        budget.refusals = 0
+                return
+            for budget in budgets:
+                budget.refusals = 0
+
+    def views(self) -> tuple[BudgetView, ...]:
+        """What was last announced, the endpoint's own budgets first."""
+        with self._lock:
+            return tuple(
+                BudgetView(name=budget.name, remaining=max(0, budget.remaining), total=budget.total)
+                for budget in (*self._endpoints.values(), self._account)
+                if budget.total is not None
+            )
+
+    def _of(self, kind: str) -> list[_Budget]:
+        if kind == ACCOUNT:
+            return [self._account]
+        return [self._endpoints.setdefault(kind, _Budget(kind)), self._account]
+
+    def _refused(self, kind: str, answer: Answer) -> _Budget:
+        """Whose 429 it is. Where nothing tells, the account's: then nobody calls it."""
+        if kind == ACCOUNT:
+            return self._account
+        endpoint = endpoint_budget(answer.headers)
+        _, message = error_words(answer.body)
+        if (endpoint is not None and endpoint.remaining <= 0) or "incremental export" in message:
+            return self._endpoints[kind]
+        return self._account
+
+
+class Accounts:
+    """The budgets of every account this process talks to, by base URL. Any thread."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+        self._lock = threading.Lock()
+        self._by_url: dict[str, AccountBudgets] = {}
+
+    def of(self, base_url: str) -> AccountBudgets:
+        with self._lock:
+            return self._by_url.setdefault(base_url.rstrip("/").lower(), AccountBudgets(self._time))
+
+
+def account_budget(headers: Mapping[str, str]) -> _Announced | None:
+    """The account's budget as its headers tell it, in any of their spellings."""
+    total = _first_int(headers, "x-rate-limit", "ratelimit-limit", "rate-limit", "x-ratelimit-limit")
+    remaining = _first_int(
+        headers, "x-rate-limit-remaining", "ratelimit-remaining", "rate-limit-remaining", "x-ratelimit-remaining"
+    )
+    reset = _first_int(headers, "ratelimit-reset", "rate-limit-reset", "x-rate-limit-reset")
+    if total is None or remaining is None or total <= 0:
+        return None
+    return _Announced(total, max(0, remaining), None if reset is None else min(float(reset), LONGEST_S))
+
+
+def endpoint_budget(headers: Mapping[str, str]) -> _Announced | None:
+    """The endpoint's own budget: `zendesk-ratelimit-NAME: total=10; remaining=9; resets=2`, the tightest if several."""
+    found: list[_Announced] = []
+    for name, value in headers.items():
+        if not name.startswith(("zendesk-ratelimit-", "zendesk-rate-limit-")):
+            continue
+        parts = dict(part.strip().partition("=")[::2] for part in value.lower().split(";"))
+        total, remaining, resets = (_int(parts.get(key, "")) for key in ("total", "remaining", "resets"))
+        if total is not None and remaining is not None and total > 0:
+            seconds = None if resets is None else min(float(resets), LONGEST_S)
+            found.append(_Announced(total, max(0, remaining), seconds))
+    return min(found, key=lambda one: one.remaining, default=None)
+
+
+def retry_after(answer: Answer, time: Time) -> float | None:
+    """Seconds that Retry-After asks for: a number, or an HTTP date on the server's clock. None: nothing usable."""
+    text = answer.headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        when = http_date(text)
+        if when is None:
+            return None
+        seconds = (when - (answer.date or time.now())).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _first_int(headers: Mapping[str, str], *names: str) -> int | None:
+    for name in names:
+        value = _int(headers.get(name, ""))
+        if value is not None:
+            return value
+    return None
+
+
+def _int(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None

@@ -1,0 +1,173 @@
+"""The `export` strategy: Zendesk's incremental cursor export of tickets.
+
+Facts it is built on: the cursor is a place in the order of (generated_timestamp, id) and lives across runs; it is null
+on an empty first page; only `end_of_stream` says that this is the end; the most recent minute is held back, and a
+`start_time` in it is refused; parameters are not surely part of a cursor, so they are sent with each; big pages time
+out; tickets of AI agents come only with `support_type_scope=all`; deleted tickets come with status "deleted".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from zendeskd.connectors.account import Account
+from zendeskd.connectors.budgets import EXPORT
+from zendeskd.connectors.faults import Answer, Rejected
+from zendeskd.connectors.transport import Request
+from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope, instant_of
+from zendeskd.errors import CursorInvalid, CursorStuck, PermissionDenied
+from zendeskd.models import Page, Position
+
+PATH: Final = "/api/v2/incremental/tickets/cursor"
+LARGEST_PAGE: Final = 1000
+LAG: Final = timedelta(seconds=120)
+"""How far behind the server's clock a start must lie: one minute by its rules, two for certain."""
+LEGACY_LAG: Final = timedelta(minutes=5, seconds=30)
+_GOOD_BEFORE_GROWING: Final = 3
+
+
+class _Export(Envelope, kw_only=True):
+    end_of_stream: bool
+    after_cursor: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Export)
+
+
+class PageSize:
+    """How many tickets to ask for: halves when a page is too slow or too large, doubles after three good ones.
+
+    One per account, kept between runs: an account that can only do 60 a page need not time out every time.
+    """
+
+    def __init__(self) -> None:
+        self.now = LARGEST_PAGE
+        self._good = 0
+
+    def shrink(self) -> bool:
+        """Halve. False if it is 1 already."""
+        self._good = 0
+        if self.now == 1:
+            return False
+        self.now = max(1, self.now // 2)
+        return True
+
+    def went_well(self) -> None:
+        self._good += 1
+        if self._good >= _GOOD_BEFORE_GROWING:
+            self._good = 0
+            self.now = min(LARGEST_PAGE, self.now * 2)
+
+
+class ExportReader:
+    """Reads one account's tickets by the export, for one run."""
+
+    def __init__(self, account: Account, mapper: TicketMapper, page_size: PageSize) -> None:
+        self._account = account
+        self._mapper = mapper
+        self._page_size = page_size
+
+    def pages(self, position: Position) -> Iterator[Page]:
+        """Every page from the position to the end of the stream. Raises CursorInvalid and every RunError of a call."""
+        cursor = position.cursor
+        start = None if cursor is not None else self._start(position.since, self._account.time.now() - LAG)
+        while True:
+            page = self._too_recent_is_nothing(cursor, start)
+            yield page
+            if page.end_of_stream:
+                return
+            if page.cursor is None or page.cursor == cursor:
+                raise CursorStuck("The export says there is more but its cursor does not move on.")
+            cursor, start = page.cursor, None
+
+    def census(self, since: Position) -> Iterator[Page]:
+        """The whole export from there on, deleted tickets included."""
+        return self.pages(Position(strategy="export", since=since.since))
+
+    def first(self, *, ask_again: bool) -> None:
+        """The cheapest call that needs all the rights of a run."""
+        now = self._account.time.now()
+        start = int((now - LEGACY_LAG).timestamp())
+        self._too_recent_is_nothing(None, start, per_page=1, ask_again=ask_again)
+
+    def _start(self, since: datetime | None, latest: datetime) -> int:
+        """`start_time`: 0 is the beginning."""
+        return 0 if since is None else max(0, int(min(since, latest).timestamp()))
+
+    def _too_recent_is_nothing(
+        self, cursor: str | None, start: int | None, *, per_page: int | None = None, ask_again: bool = True
+    ) -> Page:
+        """A page; where the start is refused as too recent, once more by the server's own clock, then nothing new."""
+        for lag in (LAG, LEGACY_LAG, None):
+            try:
+                return self._page(cursor, start, per_page, ask_again)
+            except Rejected as error:
+                if not _is_too_recent(error):
+                    raise self._meaning_of(error, cursor) from error
+                if start is None or lag is None:
+                    break
+                latest = (error.date or self._account.time.now()) - lag
+                start = min(start, max(0, int(latest.timestamp())))
+        return Page(records=[], end_of_stream=True)
+
+    def _page(self, cursor: str | None, start: int | None, per_page: int | None, ask_again: bool) -> Page:
+        def request() -> Request:
+            place: dict[str, str | int] = {"cursor": cursor} if cursor is not None else {"start_time": start or 0}
+            size = per_page or self._page_size.now
+            return Request(PATH, {**place, "support_type_scope": "all", "include": INCLUDE, "per_page": size})
+
+        try:
+            page = self._account.get(request, EXPORT, self._decode, shrink=self._page_size.shrink, ask_again=ask_again)
+        except PermissionDenied as error:
+            raise PermissionDenied(
+                "Zendesk refuses the incremental export of tickets (HTTP 403).",
+                hint=f'{error.hint} Where the export is not to be had, the strategy "list" reads without it.',
+                status=error.status,
+                request_id=error.request_id,
+            ) from error
+        if per_page is None:
+            self._page_size.went_well()
+        return page
+
+    def _decode(self, answer: Answer) -> Page:
+        envelope, raws = decode_envelope(answer, _decoder)
+        tickets = self._mapper.map(envelope, raws)
+        watermark = None
+        if tickets.records:
+            watermark = instant_of(max(record.source_version for record in tickets.records))
+        if envelope.end_of_stream:
+            # everything up to the held-back minute was shown, if it was nothing too
+            clock = min(answer.date or self._account.time.now(), self._account.time.now())
+            watermark = max(watermark or clock - LAG, clock - LAG)
+        return Page(
+            records=tickets.records,
+            quarantined=tickets.quarantined,
+            end_of_stream=envelope.end_of_stream,
+            cursor=envelope.after_cursor or None,
+            strategy="export",
+            watermark=watermark,
+        )
+
+    def _meaning_of(self, error: Rejected, cursor: str | None) -> Exception:
+        if error.status == 404 and error.name == "InvalidEndpoint":
+            return PermissionDenied(
+                "Zendesk does not offer the incremental export of tickets to this account (HTTP 404).",
+                hint='The strategy "list" reads without it.',
+                status=404,
+                request_id=error.request_id,
+            )
+        if cursor is not None and error.status in {400, 404, 422}:
+            return CursorInvalid(
+                f"Zendesk does not accept the stored cursor any more (HTTP {error.status}).",
+                status=error.status,
+                request_id=error.request_id,
+            )
+        return error
+
+
+def _is_too_recent(error: Rejected) -> bool:
+    return error.name == "StartTimeTooRecent" or (error.status in {400, 422} and "too recent" in error.message.lower())
