@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zendeskd import __version__
@@ -67,13 +68,15 @@ def _guarded(call: Callable[[], int]) -> int:
 def _run(options: argparse.Namespace) -> int:
     from zendeskd import daemon
 
-    return daemon.run(_config(options))
+    read = _reader(options)
+    return daemon.run(read(), read)
 
 
 def _start(options: argparse.Namespace) -> int:
     from zendeskd import daemon
 
-    return daemon.start(_config(options))
+    read = _reader(options)
+    return daemon.start(read(), read)
 
 
 def _stop(options: argparse.Namespace) -> int:
@@ -188,10 +191,16 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
-def _config(options: argparse.Namespace) -> Config:
+def _reader(options: argparse.Namespace) -> Callable[[], Config]:
+    """Reads the settings, now and again at each reload: relative paths keep meaning what they mean now."""
     from zendeskd.config import load
 
-    return load(_overrides(options), os.environ)
+    overrides, environ, here = _overrides(options), dict(os.environ), Path.cwd()
+    return lambda: load(overrides, environ, cwd=here)
+
+
+def _config(options: argparse.Namespace) -> Config:
+    return _reader(options)()
 
 
 def _print(*texts: str) -> None:

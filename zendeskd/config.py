@@ -91,18 +91,21 @@ def load(
     environ: Mapping[str, str],
     *,
     files: Sequence[Path] | None = None,
+    cwd: Path | None = None,
 ) -> Config:
     """The settings in force. Raises ConfigError whose `problems` are all that is wrong, each with its place.
 
     `overrides` comes from the command line: keys of the file ("workers", "control.socket") and "config", the file to
-    read; None means not given. `files` replaces the places where a file is looked for when none is named.
+    read; None means not given. `files` replaces the places where a file is looked for when none is named. `cwd` is what
+    relative paths given by the caller are relative to (a daemon's own folder is "/").
     """
     problems: list[str] = []
-    file = _find_file(overrides, environ, paths.config_files(environ) if files is None else files, problems)
+    here = cwd or Path.cwd()
+    file = _find_file(overrides, environ, paths.config_files(environ) if files is None else files, here, problems)
     text = _read(file, problems)
     layers = (
-        _from_command_line(overrides),
-        _from_environment(environ),
+        _from_command_line(overrides, here),
+        _from_environment(environ, here),
         _from_file(file, text, problems),
     )
     values = _resolve(layers, environ, problems)
@@ -138,18 +141,18 @@ class _Given:
 _Layer = Mapping[str, _Given]
 
 
-def _from_command_line(overrides: Mapping[str, object]) -> _Layer:
+def _from_command_line(overrides: Mapping[str, object], here: Path) -> _Layer:
     given = {}
     for key, value in overrides.items():
         if value is not None and key != "config":
             flag = "--" + key.split(".")[-1].replace("_", "-")
-            given[key] = _Given(_made_absolute(key, value), "command line", f"command line: {flag}")
+            given[key] = _Given(_made_absolute(key, value, here), "command line", f"command line: {flag}")
     return given
 
 
-def _from_environment(environ: Mapping[str, str]) -> _Layer:
+def _from_environment(environ: Mapping[str, str], here: Path) -> _Layer:
     return {
-        key: _Given(_made_absolute(key, environ[name]), f"environment ({name})", f"environment: {name}")
+        key: _Given(_made_absolute(key, environ[name], here), f"environment ({name})", f"environment: {name}")
         for key, name in ENVIRONMENT.items()
         if environ.get(name)
     }
@@ -217,11 +220,11 @@ def _folder_of(values: Mapping[str, Value], key: str) -> Path | None:
 
 
 def _find_file(
-    overrides: Mapping[str, object], environ: Mapping[str, str], places: Sequence[Path], problems: list[str]
+    overrides: Mapping[str, object], environ: Mapping[str, str], places: Sequence[Path], here: Path, problems: list[str]
 ) -> Path | None:
     named = overrides.get("config") or environ.get(CONFIG_VARIABLE)
     if named:
-        return Path(str(named)).absolute()
+        return here / str(named)
     for place in places:
         try:
             if place.is_file():
@@ -282,10 +285,10 @@ def _unknown(key: str, *, is_table: bool) -> str:
     )
 
 
-def _made_absolute(key: str, value: object) -> object:
+def _made_absolute(key: str, value: object, here: Path) -> object:
     """Folders given on the command line or in the environment are relative to where the caller is."""
     if key in {"state_dir", "runtime_dir", "log_dir", "control.socket"} and isinstance(value, str | Path):
-        return str(Path(value).absolute()) if str(value) else value
+        return str(here / value) if str(value) else value
     return value
 
 
