@@ -67,12 +67,6 @@ class CronExpression:
             yield following
             following = self.next_after(following)
 
-    def distance_s(self, when: datetime) -> float:
-        """Seconds between the next two instants after `when`: the schedule's own distance at that moment."""
-        first = self.next_after(when)
-        second = None if first is None else self.next_after(first)
-        return 86400.0 if first is None or second is None else (second - first).total_seconds()
-
     def words(self) -> str:
         """The expression in English: "Every 15th minute from 09:00 through 17:59 on Monday through Friday"."""
         return CronSim(self._expression, _ANY_TIME).explain()

@@ -116,9 +116,7 @@ class Dispatch:
 
     def plan(self, post: Post, when: datetime | None, cause: Trigger) -> None:
         """Put the integration's job on the clock: `when` first, then its cron. Holds `commands`."""
-        now = self._now()
         post.cause = cause
-        post.interval_s = post.cron.distance_s(now)
         if when is None:
             self._clock.remove(post.tag)
             post.next_at = None

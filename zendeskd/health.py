@@ -39,14 +39,15 @@ _ADVICE: Final = {
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at. `interval_s` is the schedule's own distance now; `next_at` what the clock has planned."""
+    """What is looked at. `next_at` is what the clock has planned; `late_from` the second tick after the last success
+    (None if there was none): counted in ticks, so that nights and weekends of a schedule are not lateness."""
 
     integration: Integration
     state: State
     run: RunView | None
     recent: Sequence[RunRow]
     next_at: datetime | None
-    interval_s: float
+    late_from: datetime | None
     now: datetime
 
 
@@ -91,14 +92,11 @@ def _retries(integration: Integration) -> bool:
 
 
 def _late_s(facts: Facts) -> int | None:
-    """Seconds by which the copy is later than two intervals and a grace; None while it is not, or nothing is due."""
+    """Seconds since two ticks and a grace have passed without success; None while they have not."""
     one = facts.integration
-    if not one.is_active or one.state is State.BLOCKED or one.credential_kind is None or one.last_success_at is None:
+    if not one.is_active or one.state is State.BLOCKED or one.credential_kind is None or facts.late_from is None:
         return None
-    allowed = timedelta(seconds=2 * facts.interval_s) + LATE_GRACE
-    if facts.next_at is not None and facts.next_at - one.last_success_at > allowed and not one.consecutive_failures:
-        return None  # a gap of the schedule itself: nights, weekends
-    beyond = (facts.now - one.last_success_at - allowed).total_seconds()
+    beyond = (facts.now - facts.late_from - LATE_GRACE).total_seconds()
     return int(beyond) if beyond > 0 else None
 
 
@@ -188,7 +186,7 @@ def _sentences(facts: Facts, health: Health, late_s: int | None) -> tuple[str, s
         return "Its run waits for a free worker.", "Starts it as soon as one is free.", ""
     if late_s is not None:
         return (
-            f"The copy is {late_s // 60 + 1} minutes later than two intervals.",
+            f"Two ticks have passed without a good run; it is late by {late_s // 60 + 1} minutes.",
             f"Next run {next_at}." if next_at else "No run is planned.",
             f"zendeskctl trigger {org}",
         )

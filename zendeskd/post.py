@@ -41,7 +41,7 @@ class Post:
         self.tag = f"integration-{integration.id}"
         self.cause = Trigger.SCHEDULE  # why the clock's next call will come
         self.next_at: datetime | None = None
-        self.interval_s = self.cron.distance_s(now)
+        self.late_from = self._second_tick()
         self.queued: RunRow | None = None
         self.ticket: Ticket | None = None
         self.run: LiveRun | None = None
@@ -60,7 +60,11 @@ class Post:
         """The integration's row as it is now in the database."""
         if (fresh.sync_interval, fresh.timezone) != (self.cron.text, self.cron.timezone):
             self.cron = CronExpression(fresh.sync_interval, fresh.timezone)
+        elif fresh.last_success_at == self.integration.last_success_at:
+            self.integration = fresh
+            return
         self.integration = fresh
+        self.late_from = self._second_tick()
 
     def day(self, now: datetime) -> str:
         """The local day in the integration's zone."""
@@ -88,7 +92,7 @@ class Post:
                 run=run,
                 recent=self.recent,
                 next_at=self.next_at,
-                interval_s=self.interval_s,
+                late_from=self.late_from,
                 now=now,
             )
         )
@@ -113,6 +117,11 @@ class Post:
             skipped_ticks=self.skipped_ticks,
             budgets=() if live is None else live.budgets(),
         )
+
+    def _second_tick(self) -> datetime | None:
+        last = self.integration.last_success_at
+        first = None if last is None else self.cron.next_after(last)
+        return None if first is None else self.cron.next_after(first)
 
     def _today(self, now: datetime) -> Today:
         day = self.day(now)

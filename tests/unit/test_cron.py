@@ -90,12 +90,6 @@ def test_asked_within_the_second_hour_the_first_one_is_not_answered() -> None:
     assert CronExpression("30 1 * * *", NEW_YORK).next_after(at("2027-11-07T06:10")) == at("2027-11-08T06:30")
 
 
-def test_the_distance_is_that_of_the_next_two() -> None:
-    cron = CronExpression("0 9,17 * * *", "UTC")
-    assert cron.distance_s(at("2026-11-23T08:00")) == 8 * 3600
-    assert cron.distance_s(at("2026-11-23T10:00")) == 16 * 3600
-
-
 @given(
     minute=st.sampled_from(["*", "*/15", "0", "30", "59", "5,35"]),
     hour=st.sampled_from(["*", "*/2", "1", "2", "0-6", "23"]),
