@@ -272,6 +272,8 @@ def _line_of(key: str, text: str) -> int | None:
 
 
 def _unknown(key: str, *, is_table: bool) -> str:
+    if key in _TABLES:
+        return f"is a table: write [{key}] and its settings below"
     table, _, name = key.rpartition(".")
     known = [k.rpartition(".")[2] for k in SETTINGS if k.rpartition(".")[0] == table]
     if not table:
