@@ -60,9 +60,10 @@ class _Budget:
         return None
 
     def announce(self, total: int, remaining: int, reset_s: float | None, now: float) -> None:
-        """What a header said. Within one window the lowest number counts: answers overtake each other."""
+        """What a header said. Within one window the lowest number counts: answers overtake each other, and a slow one
+        seems to tell of a later reset."""
         reset_at = self.reset_at if reset_s is None else now + reset_s + _GRACE_S
-        if self.total is None or now >= self.reset_at or reset_at > self.reset_at + 2:
+        if self.total is None or now >= self.reset_at or reset_at > self.reset_at + WINDOW_S / 2:
             self.remaining = remaining
             self.reset_at = reset_at if reset_s is not None else now + WINDOW_S
         else:

@@ -36,6 +36,14 @@ class Unavailable(ServerError):
     after_s: float = 0.0
 
 
+class _HeadersFailed(Exception):
+    """The headers could not be had, which had tries of its own: not to be tried again."""
+
+    def __init__(self, error: RunError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Exchange:
     """The calls of one run to one account. One thread calls; `stats` is read by any."""
 
@@ -71,7 +79,10 @@ class Exchange:
             sleep=lambda seconds: self._before_retry(tries, seconds),
             reraise=True,
         )
-        return retrying(lambda: decode(self._send(request, kind, headers)))
+        try:
+            return retrying(lambda: decode(self._send(request, kind, headers)))
+        except _HeadersFailed as failed:
+            raise failed.error from failed.error.__cause__
 
     def _before_retry(self, tries: _Tries, seconds: float) -> None:
         self._stats.retries += 1
@@ -80,8 +91,7 @@ class Exchange:
     def _send(self, request: Callable[[], Request], kind: str, headers: Callable[[], Mapping[str, str]]) -> Answer:
         """One answer of 2xx; waits for budgets and through 429s, which are no failures."""
         while True:
-            fields = headers()
-            self._wait_for_room(kind)
+            fields = self._wait_for_room(kind, headers)
             answer = None
             try:
                 self._stats.api_calls += 1
@@ -99,12 +109,17 @@ class Exchange:
                 continue
             raise self._with_patience_asked(fault, answer)
 
-    def _wait_for_room(self, kind: str) -> None:
+    def _wait_for_room(self, kind: str, headers: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+        """Take a place in the budgets. -> the headers, as they are after the wait."""
         while True:
             self._patience.check()
+            try:
+                fields = headers()  # not while holding a place: this may be a call of its own
+            except RunError as error:
+                raise _HeadersFailed(error) from error
             hold = self._budgets.enter(kind)
             if hold is None:
-                return
+                return fields
             self._patience.wait(hold.seconds, State.LIMITED, hold.reason)
 
     def _with_patience_asked(self, fault: RunError, answer: Answer) -> RunError:

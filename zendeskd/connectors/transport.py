@@ -68,7 +68,7 @@ class Transport:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._host = urlsplit(base_url).netloc
+        self._host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._whole_s = whole_s
         self._max_body = max_body
         self._lock = threading.Lock()
@@ -109,7 +109,7 @@ class Transport:
         except httpx.TransportError as error:
             raise self._fault(error, number) from error
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise NetworkError(f"The base URL {self._base_url} is not one that can be called.") from error
+            raise NetworkError(f"The base URL of {self._host} is not one that can be called.") from error
         finally:
             watchdog.cancel()
             with self._lock:
@@ -222,7 +222,7 @@ class Transport:
         if isinstance(error, httpx.ConnectError):
             return self._unreachable(error)
         if isinstance(error, httpx.UnsupportedProtocol):
-            return NetworkError(f"The base URL {self._base_url} is not one that can be called.")
+            return NetworkError(f"The base URL of {self._host} is not one that can be called.")
         return NetworkError(f"{self._host} ended the connection without an answer.")
 
     def _unreachable(self, error: BaseException) -> NetworkError:

@@ -56,7 +56,7 @@ class _Via(msgspec.Struct):
     source: _ViaSource | None = None
 
 
-class _Ticket(msgspec.Struct):
+class _Ticket(msgspec.Struct, gc=False):
     id: int
     generated_timestamp: int | float | None = None
     created_at: str | None = None
@@ -151,9 +151,10 @@ class TicketMapper:
         except UnicodeDecodeError:
             text = _escaped(raw)
             raw = text.encode()
-        clean = b"\\u0000" not in raw
         try:
-            ticket = _decode_ticket(raw if clean else _mask(raw))
+            ticket = _decode_ticket(raw)
+            if _has_nul(ticket):
+                ticket = _decode_ticket(_mask(raw))
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:  # half a surrogate pair
@@ -192,10 +193,15 @@ def instant_of(version: int) -> datetime:
     return datetime.fromtimestamp(version, UTC)
 
 
+def _has_nul(ticket: _Ticket) -> bool:
+    texts = (ticket.description, ticket.subject, ticket.status, ticket.priority, *(ticket.tags or ()))
+    return any("\0" in text for text in texts if text)
+
+
 def _names(raw: msgspec.Raw) -> dict[int, str]:
     """A side-load as id -> name. An entry that cannot be read is left out: it is only a name."""
     try:
-        return {one.id: one.name for one in _decode_named(raw) if one.name and "\0" not in one.name}
+        return {one.id: one.name.replace("\0", "\ufffd") for one in _decode_named(raw) if one.name}
     except _UNREADABLE:
         pass
     names = {}
@@ -209,7 +215,7 @@ def _names(raw: msgspec.Raw) -> dict[int, str]:
         except _UNREADABLE:
             continue
         if one.name:
-            names[one.id] = one.name
+            names[one.id] = one.name.replace("\0", "\ufffd")
     return names
 
 
