@@ -1,0 +1,224 @@
+"""Reading records: lists by keyset, search, single ones. Nothing counts or skips by scanning."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Self
+
+import msgspec
+import peewee
+from peewee import SQL, fn
+
+from zendeskd.errors import BadRequest, NotFound
+from zendeskd.models import RECORD_TYPES, stamp
+from zendeskd.store import search
+from zendeskd.store import tables as t
+from zendeskd.store.edge import struct_of, text
+from zendeskd.store.links import Links
+
+COUNT_MOST: Final = 100_000
+"""`count_since` stops here."""
+
+FEW_HITS: Final = 50_000
+"""Up to so many hits of a search are sorted; with more, the newest records are walked and each is looked up."""
+
+WALK_MOST: Final = 20_000
+"""So many records are looked at in one call at most; the next call goes on from there."""
+
+_STEP: Final = 500
+_TAGGED: Final = "EXISTS (SELECT 1 FROM json_each(t1.tags) WHERE json_each.value = ?)"
+
+
+class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `flow_records`, columns as they are stored. `body`, `raw`, `source_version` are None in lists."""
+
+    id: int
+    organization_id: str
+    source_system: str
+    record_type: str
+    external_id: str
+    url: str | None
+    title: str | None
+    status: str | None
+    priority: str | None
+    requester: str | None
+    assignee: str | None
+    group_name: str | None
+    customer: str | None
+    tags: tuple[str, ...]
+    created_at: str | None
+    updated_at: str
+    deleted_at: str | None
+    first_synced_at: str
+    synced_at: str
+    body: str | None = None
+    raw: str | None = None
+    source_version: int | None = None
+
+
+RecordRows = list[RecordRow]
+"""Has a name of its own because `Records.list` hides the builtin."""
+
+_R = t.FlowRecord
+_LISTED: Final = [
+    field
+    for field in _R._meta.sorted_fields
+    if field.column_name not in ("body", "raw", "content_hash", "source_version")
+]
+_WHOLE: Final = [*_LISTED, _R.body, _R.raw_.alias("raw"), _R.source_version]
+_NEWEST_FIRST: Final = (_R.updated_at.desc(), _R.id.desc())
+
+
+class Records(Links):
+    """Any thread may call any method; each raises StorageError when the disk says no."""
+
+    def list(
+        self,
+        *,
+        org: str | None = None,
+        system: str | None = None,
+        record_type: str | None = None,
+        status: str | None = None,
+        tag: str | None = None,
+        deleted: bool | None = None,
+        query: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> tuple[RecordRows, str | None]:
+        """Records, the one that changed last first, and what to hand back as `after` for the next page; None at the
+        end. `query` is what a person typed (see `search.expression`). A page may be short, even empty, with more to
+        come: one call looks at a bounded number of records. Raises BadRequest for an `after` that is not ours.
+        """
+        place = None if after is None else _Place.parse(after)
+        scope = [] if org is None else [_R.organization_id == text(org)]
+        if system is not None:
+            scope.append(_R.source_system == text(system))
+        filters: Any
+        scope, filters = scope[:1], scope[1:]  # an index by time begins with either, none with both
+        for column, value in ((_R.record_type, record_type), (_R.status, status)):
+            if value is not None:
+                filters.append(column == text(value))
+        if deleted is not None:
+            filters.append(_R.deleted_at.is_null(not deleted))
+        if tag is not None:
+            filters.append(SQL(_TAGGED, (text(tag),)))
+        if query is not None and query.strip():
+            words = search.expression(query)
+            if words is None:
+                return [], None
+            with self._db.reading() as connection:
+                hits = search.hits(connection, words, FEW_HITS + 1)
+            if len(hits) <= FEW_HITS:
+                return self._page([_among(hits), *scope, *filters], place, limit)
+            filters.append(SQL(search.IS_HIT, (words,)))
+        return self._walk(scope, filters, place, limit) if filters else self._page(scope, place, limit)
+
+    def get(self, record_id: int) -> RecordRow:
+        """With body and raw. Raises NotFound."""
+        for row in self._db.rows(_R.select(*_WHOLE).where(_R.id == record_id)):
+            return _record(row)
+        raise NotFound(f"There is no record {record_id}.", hint="zendeskctl records ORG lists them with their ids.")
+
+    def find(self, org: str, system: str, external_id: str) -> RecordRow:
+        """By the source's own id, with body and raw. Raises NotFound."""
+        query = _R.select(*_WHOLE).where(
+            (_R.organization_id == text(org))
+            & (_R.source_system == text(system))
+            & (_R.record_type == RECORD_TYPES.get(system, ""))
+            & (_R.external_id == text(external_id))
+        )
+        for row in self._db.rows(query):
+            return _record(row)
+        raise NotFound(
+            f"There is no {RECORD_TYPES.get(system, 'record')} {external_id} of {org} in {system}.",
+            hint="It may not have been synced yet, or lie before the organisation's lookback.",
+        )
+
+    def total(self) -> int:
+        """Records here that are not deleted, all organisations together. From the counters."""
+        sums = fn.COALESCE(fn.SUM(t.Integration.total_records), 0).alias("total")
+        return int(self._db.rows(t.Integration.select(sums))[0]["total"])
+
+    def count_since(self, integration_id: int, since: datetime | None) -> int:
+        """Records of an integration that changed since then (None: all, from the counter); 100,000 means at least."""
+        rows = self._db.rows(t.Integration.select().where(t.Integration.id == integration_id))
+        if not rows:
+            raise NotFound(f"There is no integration {integration_id}.")
+        if since is None:
+            return int(rows[0]["total_records"])
+        some = (
+            _R.select(SQL("1"))
+            .where(
+                (_R.organization_id == rows[0]["organization_id"])
+                & (_R.updated_at >= stamp(since))
+                & (_R.source_system == rows[0]["system_type"])
+            )
+            .limit(COUNT_MOST)
+        )
+        counted = peewee.Select([some], [fn.COUNT(SQL("*")).alias("found")])
+        return int(self._db.rows(counted)[0]["found"])
+
+    # --- pages of a list ------------------------------------------------------------------------------------------
+
+    def _page(self, conditions: Any, place: _Place | None, limit: int) -> tuple[RecordRows, str | None]:
+        query = _where(_R.select(*_LISTED), conditions, place).order_by(*_NEWEST_FIRST).limit(limit + 1)
+        return _cut([_record(row) for row in self._db.rows(query)], limit)
+
+    def _walk(self, scope: Any, filters: Any, place: _Place | None, limit: int) -> tuple[RecordRows, str | None]:
+        """Look at the newest records, some at a time, and keep what the filters let through."""
+        found: RecordRows = []
+        for _ in range(WALK_MOST // _STEP):
+            query = _where(_R.select(_R.id, _R.updated_at), scope, place).order_by(*_NEWEST_FIRST).limit(_STEP)
+            looked_at = self._db.rows(query)
+            query = _where(_R.select(*_LISTED), [_among([row["id"] for row in looked_at]), *filters], None)
+            found += [_record(row) for row in self._db.rows(query.order_by(*_NEWEST_FIRST).limit(limit + 1))]
+            if len(found) > limit or len(looked_at) < _STEP:
+                return _cut(found, limit)
+            place = _Place(looked_at[-1]["updated_at"], looked_at[-1]["id"])
+        return found, str(place)
+
+
+class _Place(NamedTuple):
+    """The last record of a page."""
+
+    updated_at: str
+    id: int
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.id} {self.updated_at}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, after: str) -> Self:
+        try:
+            record_id, _, updated_at = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode().partition(" ")
+            return cls(text(updated_at), int(record_id))
+        except (binascii.Error, ValueError):
+            raise BadRequest(
+                "`after` is not the end of a page.", hint="Hand back what `next` of the last page said.", field="after"
+            ) from None
+
+
+def _where(query: Any, conditions: Any, place: _Place | None) -> Any:
+    if place is not None:
+        query = query.where(peewee.Tuple(_R.updated_at, _R.id) < peewee.Tuple(place.updated_at, place.id))
+    return query.where(*conditions) if conditions else query
+
+
+def _among(ids: list[int]) -> Any:
+    return _R.id.in_(SQL("(SELECT value FROM json_each(?))", (json.dumps(ids),)))
+
+
+def _cut(found: RecordRows, limit: int) -> tuple[RecordRows, str | None]:
+    page = found[:limit]
+    return page, str(_Place(page[-1].updated_at, page[-1].id)) if len(found) > limit else None
+
+
+def _record(row: dict[str, Any]) -> RecordRow:
+    try:
+        tags = msgspec.json.decode(row["tags"])
+    except msgspec.DecodeError:
+        tags = None  # written by hand: struct_of says in which row
+    return struct_of({**row, "tags": tags}, RecordRow)

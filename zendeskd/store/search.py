@@ -1,0 +1,77 @@
+"""The full-text index over title, body, requester, assignee and tags. SQLite's own (FTS5); all of its SQL is here.
+
+The index keeps no copy of the text, so taking a row out wants the very text that was put in: it is read before the
+row changes. Nothing is done by triggers, because a page of a thousand rows is one statement here.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from zendeskd.store.edge import text
+
+Entry = tuple[Any, ...]
+"""(record id, title, body, requester, assignee, tags)"""
+
+_ENTRIES: Final = (
+    "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id IN (SELECT value FROM json_each(?))"
+)
+_FORGET: Final = (
+    "INSERT INTO flow_records_fts (flow_records_fts, rowid, title, body, requester, assignee, tags) "
+    "VALUES ('delete', ?, ?, ?, ?, ?, ?)"
+)
+_LEARN: Final = (
+    "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) "
+    "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id IN (SELECT value FROM json_each(?))"
+)
+_LEARN_RANGE: Final = (
+    "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) "
+    "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id BETWEEN ? AND ?"
+)
+IS_HIT: Final = "EXISTS (SELECT 1 FROM flow_records_fts WHERE flow_records_fts MATCH ? AND rowid = t1.id)"
+"""A condition on one record, in a query that calls `flow_records` t1 as peewee does."""
+
+_MOST_WORDS: Final = 32
+_LONGEST_WORD: Final = 200
+
+
+def entries(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Entry]:
+    """What the index holds of these records, as long as they were not changed in this transaction."""
+    return connection.execute(_ENTRIES, (json.dumps(ids),)).fetchall()
+
+
+def forget(connection: sqlite3.Connection, old: Iterable[Entry]) -> None:
+    connection.executemany(_FORGET, old)
+
+
+def learn(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Take the rows in as they are now. They must not be in the index."""
+    connection.execute(_LEARN, (json.dumps(ids),))
+
+
+def learn_range(connection: sqlite3.Connection, first: int, last: int) -> None:
+    connection.execute(_LEARN_RANGE, (first, last))
+
+
+def expression(typed: str) -> str | None:
+    """What a person typed as an FTS5 query: every word must be there, in any column; `pay*` is the start of one.
+
+    Never raises and lets no operator through: each word is quoted, and what is joined by punctuation must stand
+    together. None if there is not one word in it.
+    """
+    words = [word[:_LONGEST_WORD] for word in text(typed).split()]
+    parts = [
+        f'"{word.replace(chr(34), " ")}"{" *" if word.endswith("*") else ""}'
+        for word in words
+        if any(char.isalnum() for char in word)
+    ]
+    return " AND ".join(parts[:_MOST_WORDS]) or None
+
+
+def hits(connection: sqlite3.Connection, words: str, most: int) -> list[int]:
+    """The ids of up to `most` records that match an `expression`."""
+    query = "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? LIMIT ?"
+    return [row[0] for row in connection.execute(query, (words, most))]

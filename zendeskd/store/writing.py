@@ -1,0 +1,319 @@
+"""Writing the records of one page: what is new, what is newer, what is the same; rows, links and search index.
+
+The hot path: a page of a thousand records is a handful of statements. peewee writes the upsert once, `executemany`
+runs it; values are already in the columns' form. Everything here runs inside the caller's `writing`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import peewee
+from peewee import EXCLUDED
+
+from zendeskd.models import Deletion, Page, PageCounts, Record
+from zendeskd.store import search
+from zendeskd.store import tables as t
+from zendeskd.store.edge import MOST, NO_DAY, is_utf8, json_text, raw_text, text, text_or_none
+
+_KEY: Final = ("organization_id", "source_system", "record_type", "external_id")
+_FIXED: Final = {"id", "first_synced_at", *_KEY}
+_COLUMNS: Final = tuple(t.FlowRecord._meta.columns)
+
+_KNOWN: Final = (
+    "SELECT id, external_id, source_version, content_hash, deleted_at IS NOT NULL FROM flow_records "
+    "WHERE organization_id = ? AND source_system = ? AND record_type = ? "
+    "AND external_id IN (SELECT value FROM json_each(?))"
+)
+_MARK_DELETED: Final = "UPDATE flow_records SET deleted_at = ?, synced_at = ? WHERE id = ?"
+_NEXT_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'flow_records'"
+_LINKED: Final = (
+    "SELECT DISTINCT external_id FROM record_links WHERE organization_id = ? AND source_system = ? "
+    "AND record_type = ? AND origin = 'source' AND external_id IN (SELECT value FROM json_each(?))"
+)
+_UNLINK: Final = (
+    "DELETE FROM record_links WHERE organization_id = ? AND source_system = ? AND record_type = ? "
+    "AND external_id = ? AND origin = 'source'"
+)
+_LINK: Final = (
+    "INSERT INTO record_links (organization_id, source_system, record_type, external_id, relation, target_system, "
+    "target_type, target_external_id, origin, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'source', ?) "
+    "ON CONFLICT DO NOTHING"
+)
+
+
+def _upsert() -> str:
+    table = t.FlowRecord
+    changing = {
+        getattr(table, field.name): getattr(EXCLUDED, field.column_name)
+        for field in table._meta.sorted_fields
+        if field.column_name not in _FIXED
+    }
+    query = table.insert_many([(None,) * len(_COLUMNS)], fields=list(table._meta.sorted_fields)).on_conflict(
+        conflict_target=[getattr(table, name) for name in _KEY],
+        update=changing,
+        where=EXCLUDED.source_version >= table.source_version,
+    )
+    sql: str = query.bind(peewee.SqliteDatabase(None)).sql()[0]
+    return sql
+
+
+_UPSERT: Final = _upsert()
+
+
+class Known(NamedTuple):
+    """A record as it is here before the page."""
+
+    id: int
+    version: int
+    content_hash: bytes
+    is_deleted: bool
+
+
+class Written(NamedTuple):
+    counts: PageCounts
+    more: int
+    """By how much the number of records that are not deleted grew."""
+
+
+class RecordWriter:
+    """Writes records of one organisation's system. `revive`: the records are what the source shows at this moment
+    (a comparison), so one that is marked deleted here by id alone is live again."""
+
+    def __init__(self, organization_id: str, system: str, record_type: str, *, revive: bool = False) -> None:
+        self._org, self._system, self._type, self._revive = organization_id, system, record_type, revive
+
+    def write(self, connection: sqlite3.Connection, page: Page, now: str) -> Written:
+        """Each key is counted once, however often the page carries it; the newest delivery wins, the last of equals."""
+        by_type: dict[str, tuple[list[Record], list[Deletion]]] = {}
+        for record in clean(page.records):
+            by_type.setdefault(record.record_type, ([], []))[0].append(record)
+        for deletion in page.deletions:
+            by_type.setdefault(text(deletion.record_type), ([], []))[1].append(deletion)
+        outcomes: list[str] = []
+        more = 0
+        for record_type, (records, deletions) in by_type.items():
+            batch = _Batch(connection, (self._org, self._system, record_type), now, revive=self._revive)
+            batch.put(records)
+            batch.delete(deletions)
+            outcomes.extend(batch.outcomes.values())
+            more += batch.more
+        counts = PageCounts(read=len(outcomes) + len(page.quarantined), failed=len(page.quarantined))
+        for outcome in outcomes:
+            setattr(counts, outcome, getattr(counts, outcome) + 1)
+        return Written(counts, more)
+
+    def mark_deleted(self, connection: sqlite3.Connection, external_ids: Sequence[str], now: str) -> int:
+        """Those that are here and not deleted become so. -> how many."""
+        batch = _Batch(connection, (self._org, self._system, self._type), now)
+        batch.delete([Deletion(external_id=one, record_type=self._type, deleted_at=now) for one in external_ids])
+        return -batch.more
+
+
+class _Batch:
+    """The records of one type on one page."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, scope: tuple[str, str, str], now: str, *, revive: bool = False
+    ) -> None:
+        self._connection, self._scope, self._now, self._revive = connection, scope, now, revive
+        self.outcomes: dict[str, str] = {}
+        self.more = 0
+
+    def put(self, records: Sequence[Record]) -> None:
+        newest: dict[str, Record] = {}
+        for record in records:
+            other = newest.get(record.external_id)
+            if other is None or record.source_version >= other.source_version:
+                newest[record.external_id] = record
+        known = self._known(newest)
+        new: list[Record] = []
+        moved: list[tuple[Known, Record]] = []
+        for key, record in newest.items():
+            here = known.get(key)
+            if here is None:
+                new.append(record)
+                self.outcomes[key] = "created" if record.deleted_at is None else "deleted"
+                self.more += record.deleted_at is None
+                continue
+            self.outcomes[key] = outcome = self._judge(here, record)
+            if outcome != "older":
+                moved.append((here, record))
+                self.more += here.is_deleted - (record.deleted_at is not None)
+        for key, outcome in self.outcomes.items():
+            if outcome in ("older", "same"):
+                self.outcomes[key] = "unchanged"
+        self._store(new, moved)
+
+    def delete(self, deletions: Sequence[Deletion]) -> None:
+        """A deletion of something that is not here, or is deleted here already, changes nothing."""
+        gone = {text(deletion.external_id): deletion for deletion in deletions}
+        known = self._known(gone)
+        marks = []
+        for key, deletion in gone.items():
+            here = known.get(key)
+            if here is None or here.is_deleted:
+                self.outcomes.setdefault(key, "unchanged")
+                continue
+            marks.append((text(deletion.deleted_at), self._now, here.id))
+            self.outcomes[key] = "deleted"
+            self.more -= 1
+        self._connection.executemany(_MARK_DELETED, marks)
+
+    def _judge(self, here: Known, record: Record) -> str:
+        same = record.content_hash == here.content_hash
+        revives = self._revive and here.is_deleted and record.deleted_at is None
+        if record.source_version < here.version or (same and record.source_version == here.version and not revives):
+            return "older"
+        if record.deleted_at is not None and not here.is_deleted:
+            return "deleted"
+        return "updated" if not same or here.is_deleted != (record.deleted_at is not None) else "same"
+
+    def _known(self, keys: Iterable[str]) -> dict[str, Known]:
+        wanted = json.dumps(list(keys))
+        if wanted == "[]":
+            return {}
+        rows = self._connection.execute(_KNOWN, (*self._scope, wanted))
+        return {row[1]: Known(row[0], row[2], row[3], bool(row[4])) for row in rows}
+
+    def _store(self, new: list[Record], moved: list[tuple[Known, Record]]) -> None:
+        if not new and not moved:
+            return
+        first = self._next_id()
+        rows = [self._row(first + at, record) for at, record in enumerate(new)]
+        rows += [self._row(here.id, record) for here, record in moved]
+        indexed = self._entries_to_replace(moved)
+        search.forget(self._connection, indexed)
+        self._connection.executemany(_UPSERT, rows)
+        search.learn(self._connection, [entry[0] for entry in indexed])
+        if new:
+            search.learn_range(self._connection, first, first + len(new) - 1)
+        self._link(new, [record for _, record in moved])
+
+    def _next_id(self) -> int:
+        """Ids are given out here, so that the new rows of a page are one range for the search index."""
+        row = self._connection.execute(_NEXT_ID).fetchone()
+        return 1 if row is None else int(row[0]) + 1
+
+    def _entries_to_replace(self, moved: list[tuple[Known, Record]]) -> list[search.Entry]:
+        """What the search index holds of those whose indexed text changes, whatever their hash says: an entry that is
+        taken out with other text than it was put in with would damage the index."""
+        if not moved:
+            return []
+        records = {here.id: record for here, record in moved}
+        return [
+            entry
+            for entry in search.entries(self._connection, list(records))
+            if entry[1:] != _indexed(records[entry[0]])
+        ]
+
+    def _row(self, row_id: int, record: Record) -> tuple[Any, ...]:
+        return (
+            row_id,
+            *self._scope,
+            record.external_id,
+            record.url,
+            record.title,
+            record.body,
+            record.status,
+            record.priority,
+            record.requester,
+            record.assignee,
+            record.group_name,
+            record.customer,
+            json_text(record.tags),
+            record.created_at,
+            record.updated_at or record.created_at or NO_DAY,
+            record.source_version,
+            record.deleted_at,
+            record.content_hash,
+            self._now,
+            self._now,
+            record.raw,
+        )
+
+    def _link(self, new: list[Record], moved: list[Record]) -> None:
+        """The links a source reports are those of a record's newest version; the ones made by hand stay."""
+        had: set[str] = set()
+        if moved:
+            wanted = json.dumps([record.external_id for record in moved])
+            had = {row[0] for row in self._connection.execute(_LINKED, (*self._scope, wanted))}
+        unlink = [(*self._scope, key) for key in had]
+        link = [
+            (
+                *self._scope,
+                record.external_id,
+                link.relation,
+                link.target_system,
+                link.target_type,
+                link.target_external_id,
+                self._now,
+            )
+            for record in (*new, *moved)
+            for link in record.links
+        ]
+        if unlink:
+            self._connection.executemany(_UNLINK, unlink)
+        if link:
+            self._connection.executemany(_LINK, link)
+
+
+def _indexed(record: Record) -> tuple[Any, ...]:
+    return (record.title, record.body, record.requester, record.assignee, json_text(record.tags))
+
+
+# --- the edge ---------------------------------------------------------------------------------------------------------
+
+_TEXTS: Final = tuple(
+    field.name for field in msgspec.structs.fields(Record) if field.type in (str, str | None) and field.name != "raw"
+)
+
+
+def clean(records: list[Record]) -> list[Record]:
+    """The same records if a database can hold them, which one look at the page's whole text tells; else copies."""
+    parts: list[str] = []
+    versions = [0]
+    for record in records:
+        parts += [
+            record.raw,
+            record.external_id,
+            record.record_type,
+            record.url or "",
+            record.title or "",
+            record.body or "",
+            record.status or "",
+            record.priority or "",
+            record.requester or "",
+            record.assignee or "",
+            record.group_name or "",
+            record.customer or "",
+            record.created_at or "",
+            record.updated_at or "",
+            record.deleted_at or "",
+            *record.tags,
+        ]
+        for link in record.links:
+            parts += [link.relation, link.target_system, link.target_type, link.target_external_id]
+        versions.append(record.source_version)
+    whole = "".join(parts)
+    if "\0" not in whole and (whole.isascii() or is_utf8(whole)) and min(versions) >= -MOST and max(versions) <= MOST:
+        return records
+    return [_cleaned(record) for record in records]
+
+
+def _cleaned(record: Record) -> Record:
+    return msgspec.structs.replace(
+        record,
+        **{name: text_or_none(getattr(record, name)) for name in _TEXTS},
+        raw=raw_text(record.raw),
+        source_version=max(-MOST, min(MOST, record.source_version)),
+        tags=tuple(text(tag) for tag in record.tags),
+        links=tuple(
+            msgspec.structs.replace(link, **{name: text(getattr(link, name)) for name in link.__struct_fields__})
+            for link in record.links
+        ),
+    )
