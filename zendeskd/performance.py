@@ -140,7 +140,7 @@ def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRo
         position = sync.starting_position(one, begun_at)
         live.window_from = one.watermark if position.cursor is not None else position.since
         bound.info("run began", trigger=row.trigger.value, by=row.requested_by)
-        pages = bench.ledger.pages.open(one, row.id, copy_from=_copy_from(position))
+        pages = bench.ledger.pages.open(one, row.id, copy_from=_copy_from(one, position))
         with bench.source(one, live) as (source, ahead):
             result = sync.run(
                 one, source, pages, live.cancel, _Told(bench, live, bound, "page stored"), ahead=ahead, now=bench.now
@@ -236,11 +236,13 @@ def probe_once(bench: Bench, one: Integration) -> bool:
     return True
 
 
-def _copy_from(position: Position) -> datetime | None:
-    """From when on the copy will be complete, if this run begins anew; None if it goes on from a cursor."""
+def _copy_from(one: Integration, position: Position) -> datetime | None:
+    """From when on the copy will be complete, if this run begins anew; None if it goes on from a cursor. A resync from
+    a later instant takes nothing away."""
     if position.cursor is not None:
         return None
-    return position.since or EPOCH
+    since = position.since or EPOCH
+    return since if one.copy_from is None else min(since, one.copy_from)
 
 
 def _at_most_every(seconds: float, call: Callable[[], None], monotonic: Callable[[], float]) -> Callable[[], None]:
