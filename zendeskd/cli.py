@@ -95,19 +95,26 @@ def _check(options: argparse.Namespace) -> int:
         _print(f"The configuration is right: {config.file or 'no file, environment and defaults'}.")
     if not options.online:
         return OK
-    from zendeskd.doctor import Word, accounts, lines
+    from zendeskd import logs
+    from zendeskd.doctor import accounts, become_owner
+    from zendeskd.findings import Word, lines, worst
 
+    logs.quiet()
+    become_owner(config.state_dir)
     findings = accounts(config)
     _print(*lines(findings))
-    return FAILED if any(finding.word is Word.FAILED for finding in findings) else OK
+    return FAILED if worst(findings) is Word.FAILED else OK
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from zendeskd.doctor import Word, as_json, examine, lines
+    from zendeskd import logs
+    from zendeskd.doctor import examine
+    from zendeskd.findings import Word, as_json, lines, worst
 
+    logs.quiet()
     findings = examine(_overrides(options), os.environ)
     _print(*([as_json(findings)] if options.json else lines(findings)))
-    return FAILED if any(finding.word is Word.FAILED for finding in findings) else OK
+    return FAILED if worst(findings) is Word.FAILED else OK
 
 
 def _demo(options: argparse.Namespace) -> int:

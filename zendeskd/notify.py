@@ -10,7 +10,7 @@ from collections.abc import Mapping
 _SEND_WITHIN_S = 2.0
 
 
-def notify(*lines: str, environ: Mapping[str, str] = os.environ) -> bool:
+def notify(*lines: str, environ: Mapping[str, str] = os.environ, within_s: float = _SEND_WITHIN_S) -> bool:
     """Send state lines ("READY=1", "STATUS=8 running") in one message. -> whether somebody was there to be told.
 
     Never raises: a supervisor that cannot be told is no reason to end. Any thread.
@@ -20,7 +20,7 @@ def notify(*lines: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.settimeout(_SEND_WITHIN_S)
+            sock.settimeout(within_s)
             sock.connect("\0" + address[1:] if address[0] == "@" else address)
             sock.sendall("\n".join(lines).encode())
     except OSError:

@@ -1,0 +1,85 @@
+"""zendeskd.service, as systemd itself reads it."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parents[2] / "zendeskd.service"
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="this host has no systemd-analyze: apt-get install systemd"
+)
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def setting(name: str) -> str:
+    found = re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert found, f"no {name}"
+    return found[-1]
+
+
+@needs_systemd
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    program = tmp_path / "zendeskd"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / "zendeskd.service"
+    unit.write_text(UNIT.read_text().replace(setting("ExecStart"), f"{program} run"))
+    done = analyze("verify", "--man=no", str(unit))
+    ours = [line for line in done.stderr.splitlines() if "zendeskd" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+@needs_systemd
+def test_what_a_break_in_could_reach_is_little() -> None:
+    done = analyze("security", "--offline=yes", str(UNIT))
+    match = re.search(r"Overall exposure level for zendeskd.service: ([\d.]+)", done.stdout)
+    assert match is not None, done.stdout + done.stderr
+    assert float(match[1]) <= 1.5
+
+
+def test_it_starts_without_anything_prepared() -> None:
+    """A key file that must be there first would keep the first start from working: docs/operate.md has a drop-in."""
+    assert "LoadCredential" not in UNIT.read_text()
+    for directory in ("StateDirectory", "RuntimeDirectory", "LogsDirectory", "ConfigurationDirectory"):
+        assert setting(directory) == "zendeskd"
+
+
+def test_callers_of_the_socket_keep_their_names() -> None:
+    """In a user namespace every caller looks like "nobody" to SO_PEERCRED."""
+    assert not re.search(r"^PrivateUsers=", UNIT.read_text(), re.MULTILINE)
+
+
+def test_a_wrong_configuration_is_not_tried_again_and_again() -> None:
+    from zendeskd import cli
+
+    assert str(cli.USAGE) in setting("RestartPreventExitStatus").split()
+
+
+def test_it_waits_longer_than_the_daemon_drains() -> None:
+    from zendeskd import daemon
+
+    assert float(setting("TimeoutStopSec").removesuffix("s")) > daemon.DRAIN_S + 10
+
+
+def test_each_setting_stands_once() -> None:
+    parser = configparser.RawConfigParser(strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    text = UNIT.read_text().replace("SystemCallFilter=~", "SystemCallFilterNot=~")
+    parser.read_string(text)
+    assert parser.sections() == ["Unit", "Service", "Install"]

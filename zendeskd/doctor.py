@@ -1,0 +1,255 @@
+"""`zendeskd doctor`: looks at everything the daemon depends on, beside a running daemon or without one.
+
+It changes nothing: no key is made, no folder, no database, and no token is renewed that only the daemon may renew.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from zendeskd import copy_at_rest, paths
+from zendeskd.client import ApiError, Client, DaemonUnreachable, IncompatibleApi
+from zendeskd.config import Config, load
+from zendeskd.doctor_accounts import examine_accounts
+from zendeskd.errors import ConfigError, ZendeskdError
+from zendeskd.findings import Finding, failed, ok, warning
+from zendeskd.lock import holder
+from zendeskd.models import parse_stamp, utcnow
+from zendeskd.secrets import KEY_NAME, Vault, open_vault
+
+LOCK_NAME: Final = "zendeskd.lock"
+QUICK_CHECK_S: Final = 20.0
+DISK_LEAST: Final = 200 * 2**20
+DISK_COMFORT: Final = 2 * 2**30
+_SANE_YEARS: Final = range(2026, 2100)
+
+
+def examine(
+    overrides: Mapping[str, object], environ: Mapping[str, str], now: Callable[[], datetime] = utcnow
+) -> list[Finding]:
+    """Everything, in the order in which one thing needs the other. Raises nothing expected."""
+    try:
+        config = load(overrides, environ)
+    except ConfigError as error:
+        return [failed("configuration", problem, error.hint) for problem in error.problems]
+    become_owner(config.state_dir)
+    pid = _daemon_pid(config)
+    findings = [
+        ok("configuration", f"{config.file or 'no file'}; zendeskd check --show tells every value"),
+        _clock(config, now(), pid),
+        *_folders(config),
+        *_database(config, pid),
+        _key(config),
+        _disk(config),
+        _socket(config, pid),
+        _unit(environ),
+    ]
+    return findings + accounts(config, now)
+
+
+def accounts(config: Config, now: Callable[[], datetime] = utcnow) -> list[Finding]:
+    """Every account: can it be reached, do its credentials work, how much may be asked. Takes a minute at most."""
+    pid = _daemon_pid(config)
+    path = config.database_path
+    if not path.exists():
+        return []
+    try:
+        with copy_at_rest.opened(path, in_use=pid is not None) as connection:
+            fleet = copy_at_rest.integrations(connection)
+    except sqlite3.Error as error:
+        return [failed("accounts", f"cannot be read from {path}: {error}")]
+    return examine_accounts(fleet, _vault(config), config.control_socket if pid else None, now)
+
+
+def become_owner(state_dir: Path) -> None:
+    """As root: go on as the state folder's owner, so that what is found is what the daemon finds."""
+    try:
+        owner = state_dir.stat().st_uid
+    except OSError:
+        return
+    if os.geteuid() != 0 or owner == 0:
+        return
+    try:
+        user = pwd.getpwuid(owner)
+    except KeyError:
+        return
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(owner)
+
+
+# --- one thing each ---------------------------------------------------------------------------------------------------
+
+
+def _clock(config: Config, now: datetime, pid: int | None) -> Finding:
+    if now.year not in _SANE_YEARS:
+        return failed("clock", f"says {now:%Y-%m-%d %H:%M} UTC", "set it, and let a time service keep it: timedatectl")
+    last = _last_written(config, pid)
+    if last is not None and last - now > timedelta(minutes=5):
+        return warning(
+            "clock",
+            f"says {now:%Y-%m-%d %H:%M} UTC, but a run ended at {last:%Y-%m-%d %H:%M} UTC",
+            "it was set back, or was wrong then: timedatectl",
+        )
+    return ok("clock", f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _last_written(config: Config, pid: int | None) -> datetime | None:
+    try:
+        with copy_at_rest.opened(config.database_path, in_use=pid is not None) as connection:
+            return parse_stamp(copy_at_rest.newest_instant(connection))
+    except (sqlite3.Error, ValueError):
+        return None  # said where the database is examined
+
+
+def _folders(config: Config) -> list[Finding]:
+    findings = []
+    for key, folder in (
+        ("state_dir", config.state_dir),
+        ("runtime_dir", config.runtime_dir),
+        ("log_dir", config.log_dir),
+    ):
+        if not folder.exists():
+            findings.append(warning(key, f"{folder} is not there yet", "the daemon makes it when it starts"))
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            who = pwd.getpwuid(os.geteuid()).pw_name
+            findings.append(failed(key, f"{folder} cannot be written by {who}", f"chown -R {who}: {folder}"))
+        elif key == "state_dir" and folder.stat().st_mode & 0o007:
+            findings.append(
+                warning(key, f"{folder} can be read by everybody, and it holds tickets", f"chmod o= {folder}")
+            )
+        else:
+            findings.append(ok(key, str(folder)))
+    log = config.log_file
+    if log.exists() and not os.access(log, os.W_OK):
+        findings.append(warning("log", f"{log} cannot be written: the daemon works on without it", f"chown it: {log}"))
+    return findings
+
+
+def _database(config: Config, pid: int | None) -> list[Finding]:
+    path = config.database_path
+    if not path.exists():
+        return [warning("database", f"{path} is not there yet", "the daemon makes it when it starts")]
+    restore = "stop the daemon and put a backup in its place; the state folder's backups/ has one of each upgrade"
+    try:
+        with copy_at_rest.opened(path, in_use=pid is not None) as connection:
+            newer, missing = copy_at_rest.versions(connection)
+            verdict = copy_at_rest.quick_check(connection, QUICK_CHECK_S)
+    except sqlite3.Error as error:
+        return [failed("database", f"{path} cannot be read: {error}", restore)]
+    if newer:
+        return [failed("database", f"{path} was written by a newer zendeskd ({newer[-1]})", "install that version")]
+    if verdict not in {None, "ok"}:
+        return [failed("database", f"{path} is damaged: {verdict}", restore)]
+    checked = "quick_check ok" if verdict else f"quick_check found nothing wrong in {QUICK_CHECK_S:.0f} s"
+    findings = [ok("database", f"{path}, {_size(_bytes(path))}, {checked}")]
+    if missing:
+        findings.append(warning("database", f"is of an older version; {missing[-1]} is applied at the next start"))
+    log = _bytes(path.with_name(path.name + "-wal"))
+    if log > max(2**30, _bytes(path) // 2):
+        findings.append(
+            warning("database", f"its write-ahead log has {_size(log)}", "end whatever keeps a read open on it")
+        )
+    return findings
+
+
+def _key(config: Config) -> Finding:
+    place = _key_file(config)
+    if place is None:
+        return warning("key", "there is none yet", "the daemon makes one when it starts")
+    try:
+        open_vault(config.state_dir, _credentials_dir(config))
+    except ZendeskdError as error:
+        return failed("key", error.detail, error.hint)
+    return ok("key", str(place))
+
+
+def _disk(config: Config) -> Finding:
+    folder = next((f for f in (config.database_path.parent, *config.database_path.parents) if f.exists()), Path("/"))
+    usage = shutil.disk_usage(folder)
+    detail = f"{_size(usage.free)} free of {_size(usage.total)} under {folder}"
+    if usage.free < DISK_LEAST:
+        return failed("disk", detail, "make room: without it no run can store anything")
+    if usage.free < max(DISK_COMFORT, _bytes(config.database_path) // 4):
+        return warning("disk", detail, "make room before the copy grows into what is left")
+    return ok("disk", detail)
+
+
+def _socket(config: Config, pid: int | None) -> Finding:
+    if pid is None:
+        return warning("daemon", f"does not run in {config.state_dir}", "systemctl start zendeskd")
+    try:
+        with Client(config.control_socket, timeout_s=10) as client:
+            health = client.health()
+    except (DaemonUnreachable, ApiError, IncompatibleApi) as error:
+        return failed("daemon", f"pid {pid}: {error.detail}", error.hint)
+    if not health.ok:
+        return failed("daemon", f"pid {pid}: {health.detail}", "journalctl -u zendeskd -n 50")
+    return ok("daemon", f"pid {pid} answers on {config.control_socket}")
+
+
+def _unit(environ: Mapping[str, str]) -> Finding:
+    there = next((path for path in paths.UNIT_FILES if path.exists()), None)
+    if there is not None:
+        return ok("unit file", str(there))
+    if not Path("/run/systemd/system").exists():
+        return ok("unit file", "none, and this host runs no systemd: zendeskd start detaches by itself")
+    return warning("unit file", "none: nobody starts the daemon after a reboot", "docs/operate.md has the commands")
+
+
+# --- where things are -------------------------------------------------------------------------------------------------
+
+
+def _daemon_pid(config: Config) -> int | None:
+    try:
+        return holder(config.state_dir / LOCK_NAME)
+    except OSError:
+        return None
+
+
+def _credentials_dir(config: Config) -> Path | None:
+    """systemd shows a unit's credentials to the unit's own user as long as it runs."""
+    if config.credentials_dir is not None:
+        return config.credentials_dir
+    loaded = paths.SYSTEM_CREDENTIALS
+    return loaded if config.state_dir == paths.SYSTEM_STATE and os.access(loaded / KEY_NAME, os.R_OK) else None
+
+
+def _key_file(config: Config) -> Path | None:
+    for folder in (_credentials_dir(config), config.state_dir):
+        if folder is not None and (folder / KEY_NAME).exists():
+            return folder / KEY_NAME
+    return None
+
+
+def _vault(config: Config) -> Vault | None:
+    """None without a usable key: the finding about the key has said so."""
+    if _key_file(config) is None:
+        return None
+    try:
+        return open_vault(config.state_dir, _credentials_dir(config))
+    except ZendeskdError:
+        return None
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TB"
