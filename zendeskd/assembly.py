@@ -1,0 +1,196 @@
+"""The parts of a running daemon: put together, opened in order, closed in the reverse one."""
+
+from __future__ import annotations
+
+import grp
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, Final
+
+import structlog
+
+from zendeskd import __version__, connectors, wire
+from zendeskd import config as settings
+from zendeskd.api.app import build_app
+from zendeskd.api.context import ConfigFacts, ControlContext, roles_by_group
+from zendeskd.api.shapes import run_summary, sync_status
+from zendeskd.config import Config
+from zendeskd.control_socket import ControlServer, bind_control_socket
+from zendeskd.cron import CronExpression
+from zendeskd.db import Database
+from zendeskd.errors import Conflict, NotFound, StorageError
+from zendeskd.events import Broker
+from zendeskd.fleet import Defaults
+from zendeskd.jobs import Jobs
+from zendeskd.models import IntegrationView, RunRow, State, utcnow
+from zendeskd.secrets import StoredCredentials, open_vault
+from zendeskd.store import Store
+
+log = structlog.get_logger("zendeskd.assembly")
+
+_MOVES_WITHIN_S: Final = 60.0
+_WORKER_MOVES_WITHIN_S: Final = 300.0
+"""A worker that reads or writes pages moves every few seconds; one call with all its retries may take minutes."""
+_PRUNE_AT: Final = "40 4 * * *"
+
+
+class Assembly:
+    """`open`, `reload`, `close`: the main thread. `publish_log`: any thread, and before `open` too."""
+
+    def __init__(self, config: Config, read_config: Callable[[], Config]) -> None:
+        self._config, self._read_config = config, read_config
+        self.set_level: Callable[[str], None] = lambda _: None  # the logs are opened after this, and take its events
+        self._open = ExitStack()
+        self.broker = Broker(boot_id=secrets.token_hex(8), version=__version__)
+        self.jobs: Jobs | None = None
+        self._control: ControlServer | None = None
+        self._context: ControlContext | None = None
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Everything up and running. Raises ConfigError or StorageError; `close` then tidies what was opened."""
+        config = self._config
+        # first of all: it refuses a second daemon, and sets the process's umask for a moment
+        bound = self._open.enter_context(bind_control_socket(config.control_socket, gid=_gid(config.control_operators)))
+        database = Database(config.database, backup_dir=config.state_dir / "backups")
+        self._open.callback(database.close)
+        database.open()
+        store = Store(database)
+        vault = open_vault(config.state_dir, config.credentials_dir)
+        jobs = Jobs(
+            store,
+            connectors.build(),
+            lambda integration: StoredCredentials(store, vault, integration),
+            workers=config.workers,
+            on_change=self._publish_change,
+            on_run=self._publish_run,
+            on_removed=self._publish_removed,
+        )
+        for row in jobs.load():
+            log.warning("run was cut off", org=row.organization_id, system=row.system_type, run=row.id)
+        self._context = ControlContext(
+            jobs=jobs,
+            store=store,
+            database=database,
+            vault=vault,
+            broker=self.broker,
+            defaults=_defaults(config),
+            facts=_facts(config),
+            reload=self.reload,
+            roles=roles_by_group(_gid(config.control_operators), _gid(config.control_viewers)),
+        )
+        self._control = ControlServer(build_app(self._context), bound.socket, self.broker)
+        self._control.start()
+        self.jobs = jobs
+        self._plan_housekeeping(config)
+        jobs.start_threads()
+
+    def close(self, drain_s: float) -> bool:
+        """End runs at their next page, then everything else. -> whether all ended in time. May be called twice."""
+        drained = self.jobs is None or self.jobs.shut_down(drain_s)
+        if self._control is not None:
+            drained = self._control.stop() and drained
+        self._open.close()
+        return drained
+
+    def reload(self) -> wire.ReloadResult:
+        """Read the settings again and apply those that can be applied live. Raises ConfigError: the old ones stay."""
+        assert self._context is not None
+        old, new = self._config, self._read_config()
+        changes = settings.changes(old, new)
+        self._config = new
+        self._context.defaults, self._context.facts = _defaults(new), _facts(new)
+        self.set_level(new.logging_level)
+        self._plan_housekeeping(new)
+        for one in changes:
+            log.info("setting changed", setting=one.key, old=one.old, new=one.new, applied=one.live)
+        log.info("reloaded", changes=len(changes))
+        return wire.ReloadResult(
+            changes=[wire.ReloadChange(key=c.key, old=c.old, new=c.new, applied=c.live) for c in changes]
+        )
+
+    # --- how it is ------------------------------------------------------------------------------------------------
+
+    def stuck(self) -> list[str]:
+        """Threads that should have moved and did not; while there are any, the watchdog is not fed."""
+        assert self.jobs is not None
+        assert self._control is not None
+        still = {**self.jobs.pulses(), "control": self._control.pulse_s()}
+        return [
+            name
+            for name, idle_s in still.items()
+            if idle_s > (_WORKER_MOVES_WITHIN_S if name.startswith("worker") else _MOVES_WITHIN_S)
+        ]
+
+    def summary(self) -> str:
+        """One line for `systemctl status`."""
+        assert self.jobs is not None
+        return f"{self.jobs.busy()} running, {self.jobs.queue_length()} queued"
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def publish_log(self, line: Mapping[str, Any]) -> None:
+        self.broker.publish("log", log=line)
+
+    def _publish_change(self, view: IntegrationView) -> None:
+        self.broker.publish("integration", item=sync_status(view))
+
+    def _publish_run(self, row: RunRow) -> None:
+        self.broker.publish("run", run=run_summary(row))
+
+    def _publish_removed(self, org: str, system: str) -> None:
+        self.broker.publish("removed", organization_id=org, system_type=system)
+
+    # --- housekeeping ---------------------------------------------------------------------------------------------
+
+    def _plan_housekeeping(self, config: Config) -> None:
+        assert self.jobs is not None
+        clock = self.jobs.clock
+        clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), self._prune)
+        if config.reconcile_schedule is None:
+            clock.remove("reconcile")
+        else:
+            clock.put("reconcile", CronExpression(config.reconcile_schedule, config.timezone), self._reconcile_all)
+
+    def _prune(self) -> None:
+        assert self._context is not None
+        now = utcnow()
+        try:
+            gone = self._context.store.runs.prune(
+                now - self._config.retention_sync_logs, now - self._config.retention_audit_log
+            )
+        except StorageError as error:
+            log.error("old rows not removed", error=error.detail)
+        else:
+            log.info("old rows removed", rows=gone)
+
+    def _reconcile_all(self) -> None:
+        assert self.jobs is not None
+        for view in self.jobs.views():
+            one = view.integration
+            if one.copy_from is None or not one.is_active or view.state is State.BLOCKED:
+                continue
+            try:
+                self.jobs.reconcile(one.organization_id, one.system_type, "schedule")
+            except (Conflict, NotFound, StorageError) as error:
+                log.warning("not compared", org=one.organization_id, system=one.system_type, error=error.detail)
+
+
+def _defaults(config: Config) -> Defaults:
+    return Defaults(timezone=config.timezone, interval=config.default_interval, lookback=config.lookback)
+
+
+def _facts(config: Config) -> ConfigFacts:
+    return ConfigFacts(
+        workers=config.workers,
+        socket=config.control_socket,
+        log_file=config.log_file,
+        config_file=config.file,
+        config_loaded_at=utcnow(),
+    )
+
+
+def _gid(group: str | None) -> int | None:
+    return None if group is None else grp.getgrnam(group).gr_gid
