@@ -14,7 +14,7 @@ method raises DaemonUnreachable, ApiError or IncompatibleApi and nothing else. A
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, Final, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
@@ -230,10 +230,10 @@ class Client(_Operations):
         return _reply(call, response)
 
     @overload
-    def events(self, *, heartbeat_s: int = 15) -> Iterator[wire.Event]: ...
+    def events(self, *, heartbeat_s: int = 15) -> Generator[wire.Event, None, None]: ...
     @overload
-    def events(self, *, heartbeat_s: int = 15, ticks: Literal[True]) -> Iterator[wire.Event | None]: ...
-    def events(self, *, heartbeat_s: int = 15, ticks: bool = False) -> Iterator[wire.Event | None]:
+    def events(self, *, heartbeat_s: int = 15, ticks: Literal[True]) -> Generator[wire.Event | None, None, None]: ...
+    def events(self, *, heartbeat_s: int = 15, ticks: bool = False) -> Generator[wire.Event | None, None, None]:
         """The daemon's events, `hello` first, until it ends. With `ticks` a None comes after each `heartbeat_s` quiet
         seconds. Close the iterator to end the stream early."""
         call = calls.events(heartbeat_s=heartbeat_s)
@@ -296,10 +296,10 @@ class AsyncClient(_Operations):
         return _reply(call, response)
 
     @overload
-    def events(self, *, heartbeat_s: int = 15) -> AsyncIterator[wire.Event]: ...
+    def events(self, *, heartbeat_s: int = 15) -> AsyncGenerator[wire.Event, None]: ...
     @overload
-    def events(self, *, heartbeat_s: int = 15, ticks: Literal[True]) -> AsyncIterator[wire.Event | None]: ...
-    async def events(self, *, heartbeat_s: int = 15, ticks: bool = False) -> AsyncIterator[wire.Event | None]:
+    def events(self, *, heartbeat_s: int = 15, ticks: Literal[True]) -> AsyncGenerator[wire.Event | None, None]: ...
+    async def events(self, *, heartbeat_s: int = 15, ticks: bool = False) -> AsyncGenerator[wire.Event | None, None]:
         """As `Client.events`."""
         call = calls.events(heartbeat_s=heartbeat_s)
         try:

@@ -591,8 +591,16 @@ class ReloadResult(Document, kw_only=True):
     changes: list[ReloadChange]
 
 
+class ProblemItem(Reply, kw_only=True):
+    """One of several things that are wrong. `path` names it: `organizations[3].integrations[0].interval`."""
+
+    path: str
+    detail: str
+    hint: str = ""
+
+
 class Problem(Reply, kw_only=True):
-    """RFC 9457 `application/problem+json`: every error reply."""
+    """RFC 9457 `application/problem+json`: every error reply. `problems` lists all that is wrong with an import."""
 
     type: str = "about:blank"
     title: str
@@ -601,6 +609,7 @@ class Problem(Reply, kw_only=True):
     detail: str
     hint: str = ""
     field: str = ""
+    problems: list[ProblemItem] = []
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

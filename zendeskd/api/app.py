@@ -1,0 +1,137 @@
+"""The application that the control server serves: every endpoint on its route, errors as problems."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from zendeskd.api import checks, commands, events, history, links, operations, organizations, records, schedules, status
+from zendeskd.api.answering import Parts, Reply, answer, problem_reply
+from zendeskd.api.asked import Endpoint
+from zendeskd.api.context import ControlContext
+from zendeskd.api.gate import Gate
+from zendeskd.api.problems import Refused
+from zendeskd.api.threads import Threads
+from zendeskd.decoding import nearest
+from zendeskd.errors import NotFound
+
+THREADS: Final = 4
+SLOW_THREADS: Final = 4
+BODY_WITHIN_S: Final = 30.0
+CLOSE_WITHIN_S: Final = 1.0
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *status.ENDPOINTS,
+    *history.ENDPOINTS,
+    *records.ENDPOINTS,
+    *links.ENDPOINTS,
+    *organizations.ENDPOINTS,
+    *checks.ENDPOINTS,
+    *schedules.ENDPOINTS,
+    *operations.ENDPOINTS,
+    *commands.ENDPOINTS,
+    *records.SYSTEM_ENDPOINTS,  # last: "/api/{system}" fits any path of its length
+)
+
+_Answers = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(context: ControlContext) -> Starlette:
+    """An ASGI application with `peer` and `connection` in each request's state, as `connection.PeerCredH11` puts it."""
+    pools = {"threads": Threads("control-work", THREADS), "slow": Threads("control-slow", SLOW_THREADS)}
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        for pool in pools.values():
+            pool.close(CLOSE_WITHIN_S)
+
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    routes = [Route("/api/events", events.endpoint(context), methods=["GET"])]
+    for path, methods in by_path.items():
+        routes.append(Route(_pattern(path), _route(context, methods, pools), methods=list(methods)))
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Gate, version=context.version)],
+        exception_handlers={HTTPException: _no_route},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _pattern(path: str) -> str:
+    """A record is named by its local id, or by ORG/SYSTEM/EXTERNAL_ID."""
+    return path.replace("/api/records/{id}", "/api/records/{id:record}")
+
+
+def _route(context: ControlContext, methods: Mapping[str, Endpoint], pools: Mapping[str, Threads]) -> _Answers:
+    async def respond(request: Request) -> Response:
+        endpoint = methods["GET" if request.method == "HEAD" else request.method]
+        try:
+            body = b"" if endpoint.method in {"GET", "DELETE"} else await _body(request, endpoint.body_max)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        parts = Parts(
+            peer=request.state.peer,
+            user_agent=request.headers.get("user-agent", ""),
+            path=request.path_params,
+            query=tuple(request.query_params.multi_items()),
+            body=body,
+        )
+        if endpoint.where == "loop":
+            return _response(answer(context, endpoint, parts))
+        return _response(await pools[endpoint.where].run(lambda: answer(context, endpoint, parts)))
+
+    return respond
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The whole body. Raises Refused if it is too long, or takes too long."""
+    too_long = Refused(413, "body_too_large", f"the body is longer than {most} bytes", hint="send less at a time")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > most:
+        raise too_long
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise too_long
+    except TimeoutError:
+        hint = "send it in one go"
+        raise Refused(
+            408, "body_too_slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s", hint=hint
+        ) from None
+    return bytes(body)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = f"{request.method} {request.url.path[:200]}"
+    allowed = (error.headers or {}).get("Allow", "")
+    if error.status_code == 405:
+        refusal: Exception = Refused(405, "method_not_allowed", f"there is no {what}", hint=f"it takes {allowed}")
+    else:
+        known = sorted({re.sub(r"\{system\}", "zendesk", endpoint.path) for endpoint in ENDPOINTS})
+        refusal = NotFound(f"there is no {what}", hint=nearest(request.url.path, known, what="there are"))
+    reply = problem_reply(refusal, "any")
+    headers = {**reply.headers, **({"allow": allowed} if allowed else {})}
+    return Response(reply.body, reply.status, headers, reply.media_type)

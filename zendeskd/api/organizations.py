@@ -1,0 +1,142 @@
+"""The fleet: organisations are added, changed, imported, exported and removed here. Every change is all or nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from zendeskd import drafts, fleet, wire
+from zendeskd.api import shapes
+from zendeskd.api.asked import IMPORT_BODY_MAX, Answer, Asked, Endpoint
+from zendeskd.api.context import ControlContext
+from zendeskd.errors import Conflict, StorageError
+from zendeskd.models import AnyCredential, IntegrationView, StoredCredential
+from zendeskd.secrets import parse_credential
+from zendeskd.store.fleet import NewOrganization, SealedCredential
+
+log = structlog.get_logger("zendeskd.api.organizations")
+
+
+def organizations(asked: Asked) -> wire.OrganizationList:
+    views: defaultdict[str, list[IntegrationView]] = defaultdict(list)
+    for view in asked.context.jobs.views():
+        views[view.integration.organization_id].append(view)
+    rows = asked.context.store.fleet.organizations()
+    return wire.OrganizationList(items=[shapes.organization(row, views[row.id]) for row in rows])
+
+
+def organization(asked: Asked) -> wire.OrganizationDocument:
+    return document(asked.context, asked.path["org"])
+
+
+def document(context: ControlContext, org: str) -> wire.OrganizationDocument:
+    row = context.store.fleet.organization(org)
+    views = [view for view in context.jobs.views() if view.integration.organization_id == org]
+    return shapes.organization_document(row, views)
+
+
+def add(asked: Asked) -> Answer:
+    draft = drafts.read_organization(asked.body, parse_credential)
+    asked.target = draft.id
+    new = fleet.complete(draft, asked.context.defaults, _seal(asked.context))
+    asked.context.store.fleet.apply([new], [], asked.context.now())
+    _adopt(asked.context, [new])
+    return Answer(document(asked.context, new.id), 201)
+
+
+def change(asked: Asked) -> wire.OrganizationDocument:
+    """Only what is given changes; an integration that is not there yet is added."""
+    context, org = asked.context, asked.path["org"]
+    context.store.fleet.organization(org)
+    draft = drafts.read_patch(org, asked.body)
+    here = next(one for one in context.store.fleet.export() if one.id == org)
+    merged = fleet.merge(draft, here, context.defaults, _seal(context))
+    if merged is not None:
+        context.store.fleet.apply([], [merged], context.now())
+        _adopt(context, [merged])
+    return document(context, org)
+
+
+def remove(asked: Asked) -> wire.OrganizationDocument:
+    """Ends its runs, then removes all rows of it. Gives what it was."""
+    context, org = asked.context, asked.path["org"]
+    was = document(context, org)
+    parts = [one for one in context.store.fleet.integrations() if one.organization_id == org]
+    let_go: list[int] = []
+    try:
+        for part in parts:
+            context.jobs.forget(part.id)
+            let_go.append(part.id)
+        context.store.fleet.remove_organization(org)
+    except (Conflict, StorageError):
+        for number in let_go:
+            context.jobs.adopt(number)
+        raise
+    return was
+
+
+def import_fleet(asked: Asked) -> wire.ImportResult:
+    context = asked.context
+    draft = drafts.read_import(asked.body, parse_credential)
+    asked.target = "fleet"
+    plan = fleet.plan(draft, context.store.fleet.export(), context.defaults, _seal(context))
+    result = wire.ImportResult(
+        dry_run=draft.dry_run,
+        added=[one.id for one in plan.add],
+        updated=[one.id for one in plan.update],
+        unchanged=list(plan.unchanged),
+    )
+    asked.note = f"{len(plan.add)} added, {len(plan.update)} updated{' (dry run)' if draft.dry_run else ''}"
+    if not draft.dry_run and (plan.add or plan.update):
+        context.store.fleet.apply(plan.add, plan.update, context.now())
+        _adopt(context, [*plan.add, *plan.update])
+    return result
+
+
+def export(asked: Asked) -> wire.FleetExport:
+    return wire.FleetExport(organizations=fleet.export(asked.context.store.fleet.export()))
+
+
+def _seal(context: ControlContext) -> fleet.Seal:
+    def seal(org: str, system: str, credential: AnyCredential) -> SealedCredential:
+        return context.vault.seal(org, system, StoredCredential(credential=credential))
+
+    return seal
+
+
+def _adopt(context: ControlContext, changed: Iterable[NewOrganization]) -> None:
+    """Tell the jobs of every integration that is new or changed. What is stored stays, and is found at the next start
+    at the latest; the first error is raised when all have been told."""
+    wanted = {(org.id, part.system_type) for org in changed for part in org.integrations}
+    first: StorageError | None = None
+    for one in context.store.fleet.integrations():
+        if (one.organization_id, one.system_type) not in wanted:
+            continue
+        try:
+            context.jobs.adopt(one.id)
+        except StorageError as error:
+            log.error("stored but not scheduled", org=one.organization_id, system=one.system_type, error=error.detail)
+            first = first or error
+    if first is not None:
+        raise first
+
+
+ENDPOINTS: Final = (
+    Endpoint(("organizations",), "GET", "/api/organizations", organizations),
+    Endpoint(("add_organization",), "POST", "/api/organizations", add, changes=True),
+    Endpoint(
+        ("import_organizations",),
+        "POST",
+        "/api/organizations/import",
+        import_fleet,
+        changes=True,
+        body_max=IMPORT_BODY_MAX,
+    ),
+    Endpoint(("export_organizations",), "GET", "/api/organizations/export", export),
+    Endpoint(("organization",), "GET", "/api/organizations/{org}", organization),
+    Endpoint(("set_organization",), "PATCH", "/api/organizations/{org}", change, changes=True),
+    Endpoint(("remove_organization",), "DELETE", "/api/organizations/{org}", remove, changes=True, where="slow"),
+)

@@ -1,0 +1,101 @@
+"""How the daemon and every integration are."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from zendeskd import wire
+from zendeskd.api import shapes
+from zendeskd.api.asked import Answer, Asked, Endpoint
+from zendeskd.api.context import ControlContext
+from zendeskd.models import Health, stamp
+
+
+def health(asked: Asked) -> Answer:
+    """From memory alone: it answers while the database hangs."""
+    context = asked.context
+    pulses = context.jobs.pulses()
+    stuck = standing_still(context, pulses)
+    detail = f"standing still: {', '.join(stuck)}" if stuck else "scheduler and workers move"
+    if context.database.trouble is not None:
+        detail += f"; database: {context.database.trouble}"
+    told = wire.Health(
+        ok=not stuck,
+        detail=detail,
+        scheduler_moving="scheduler" not in stuck,
+        threads={name: round(seconds, 1) for name, seconds in sorted(pulses.items())},
+    )
+    return Answer(told, 503 if stuck else 200)
+
+
+def standing_still(context: ControlContext, pulses: dict[str, float]) -> list[str]:
+    """Threads that should have moved and did not."""
+    scheduler_s, other_s = context.stalled_s
+    return sorted(
+        name for name, seconds in pulses.items() if seconds > (scheduler_s if name == "scheduler" else other_s)
+    )
+
+
+def status(asked: Asked) -> wire.DaemonStatus:
+    context, facts = asked.context, asked.context.facts
+    seq = context.broker.seq  # read before what it describes
+    views = context.jobs.views()
+    counts = Counter(view.health for view in views)
+    now = context.now()
+    size, wal = context.database.sizes()
+    return wire.DaemonStatus(
+        version=context.version,
+        api_version=wire.API_VERSION,
+        boot_id=context.broker.boot_id,
+        pid=os.getpid(),
+        started_at=stamp(context.started_at),
+        now=stamp(now),
+        uptime_s=max(0, int((now - context.started_at).total_seconds())),
+        workers=facts.workers,
+        workers_busy=context.jobs.busy(),
+        queue_length=context.jobs.queue_length(),
+        organizations=len(context.store.fleet.organizations()),
+        integrations=len(views),
+        health={word.value: counts[word] for word in Health if counts[word]},
+        database=wire.DatabaseStatus(
+            path=str(context.database.path),
+            bytes=size,
+            wal_bytes=wal,
+            records=context.store.records.total(),
+            trouble=context.database.trouble,
+        ),
+        config_file=None if facts.config_file is None else str(facts.config_file),
+        config_loaded_at=stamp(facts.config_loaded_at),
+        socket=str(facts.socket),
+        log_file=str(facts.log_file),
+        role=asked.role or "",
+        seq=seq,
+    )
+
+
+def sync_status(asked: Asked) -> msgspec.Struct:
+    """All integrations of a system, worst first; with `organizationId` that one itself."""
+    system, org = asked.system(), asked.query.text("organizationId")
+    seq = asked.context.broker.seq
+    if org is not None:
+        return shapes.sync_status_one(asked.context.jobs.view(org, system), seq)
+    return wire.SyncStatusList(seq=seq, items=[shapes.sync_status(view) for view in asked.context.jobs.views(system)])
+
+
+def sync_config(asked: Asked) -> msgspec.Struct:
+    system, org = asked.system(), asked.query.text("organizationId")
+    if org is not None:
+        return shapes.sync_config_one(asked.context.jobs.view(org, system))
+    return wire.SyncConfigList(items=[shapes.sync_config(view) for view in asked.context.jobs.views(system)])
+
+
+ENDPOINTS: Final = (
+    Endpoint(("health",), "GET", "/api/health", health, where="loop"),
+    Endpoint(("status",), "GET", "/api/status", status),
+    Endpoint(("sync_status",), "GET", "/api/{system}/sync-status", sync_status, ("organizationId",)),
+    Endpoint(("sync_config",), "GET", "/api/{system}/sync-config", sync_config, ("organizationId",)),
+)

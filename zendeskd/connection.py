@@ -1,0 +1,124 @@
+"""One connection to the control socket: who is at the other end, and how long it may stall."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import h11
+import msgspec
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from zendeskd import wire
+
+CONNECTIONS_MAX: Final = 256
+HEAD_WITHIN_S: Final = 10.0
+"""From the first moment of a connection, or the first byte of a request, to the end of its headers."""
+READ_WITHIN_S: Final = 30.0
+"""How long a caller may leave an answer unread."""
+
+_SO_PEERGROUPS: Final = 59  # asm-generic/socket.h; the socket module has no name for it
+
+_quiet = logging.getLogger("zendeskd.control.http")
+_quiet.setLevel(logging.ERROR)  # what callers send wrong is answered, not logged: they could fill the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who connected, as the kernel knew it at that moment. `pid` may long be somebody else's."""
+
+    pid: int
+    uid: int
+    gid: int
+    groups: frozenset[int] = frozenset()
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """SO_PEERCRED and SO_PEERGROUPS: unix(7)."""
+    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    try:
+        packed = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4096)
+    except OSError:  # more than a thousand groups, or a kernel before 4.13: its primary group has to do
+        packed = b""
+    return Peer(pid, uid, gid, frozenset({gid, *struct.unpack(f"{len(packed) // 4}I", packed)}))
+
+
+class PeerCredH11(H11Protocol):
+    """uvicorn's protocol, with `peer` and `connection` in each request's state. Event loop only."""
+
+    peer: Peer
+    _head_since: float | None = None
+    _unread: tuple[int, float] = (0, 0.0)  # bytes the caller has not taken, since when
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        super().connection_made(transport)
+        self.logger = _quiet
+        self.peer = peer_of(transport.get_extra_info("socket"))
+        self.app_state = {**self.app_state, "peer": self.peer, "connection": self}  # copied into each request's scope
+        self._head_since = self.loop.time()
+        if len(self.connections) > CONNECTIONS_MAX and not self._make_room():
+            self._refuse(503, "busy", "too many connections", hint="try again in a second")
+
+    def data_received(self, data: bytes) -> None:
+        if self._between_requests() and self._head_since is None:
+            self._head_since = self.loop.time()
+        super().data_received(data)
+        if not self._between_requests():
+            self._head_since = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn for what is not HTTP."""
+        if self._between_requests() and self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            self._refuse(400, "invalid_http", msg, hint="speak HTTP/1.1, with headers of at most 16 KiB")
+        else:
+            self.transport.abort()
+
+    def end_if_stalled(self, now: float) -> None:
+        """Called each second. Ends a connection that neither sends its request nor takes its answer."""
+        if self._head_since is not None and now - self._head_since > HEAD_WITHIN_S:
+            self.transport.abort()
+        unread = self.transport.get_write_buffer_size()
+        if unread == 0 or unread != self._unread[0]:
+            self._unread = (unread, now)
+        elif now - self._unread[1] > READ_WITHIN_S:
+            self.transport.abort()
+
+    def _between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _make_room(self) -> bool:
+        """End the connection that waits longest between requests, of the process that has most. -> whether one was."""
+        waiting: list[PeerCredH11] = [
+            other
+            for other in self.connections
+            if isinstance(other, PeerCredH11) and other is not self and other._between_requests()
+        ]
+        if not waiting:
+            return False
+        held = Counter(other.peer.pid for other in waiting)
+        most = max(waiting, key=lambda other: (held[other.peer.pid], -(other._head_since or self.loop.time())))
+        self.connections.discard(most)
+        most.transport.abort()
+        return True
+
+    def _refuse(self, status: int, code: str, detail: str, *, hint: str) -> None:
+        """Answer without a request, and hang up."""
+        title = HTTPStatus(status).phrase
+        problem = wire.Problem(title=title, status=status, code=code, detail=detail, hint=hint)
+        body = msgspec.json.encode(problem)
+        head: dict[str, Any] = {
+            "content-type": "application/problem+json",
+            "content-length": len(body),
+            "retry-after": 1,
+            "connection": "close",
+        }
+        lines = [f"HTTP/1.1 {status} {title}", *(f"{name}: {value}" for name, value in head.items())]
+        self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        self.transport.close()

@@ -1,0 +1,265 @@
+"""The control socket: bound by us under a lock, served by a thread, its callers known from the kernel.
+
+uvicorn's own `uds=` is not used: it widens the mode to 0666, and asyncio removes the socket of a daemon that lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from zendeskd.connection import PeerCredH11
+from zendeskd.errors import ConfigError
+from zendeskd.events import Broker
+
+log = structlog.get_logger("zendeskd.control")
+
+SOCKET_PATH_MAX: Final = 107
+"""Bytes of a Unix socket's path: unix(7), `sun_path` less its end mark."""
+
+BACKLOG: Final = 128
+GRACE_S: Final = 3
+"""Seconds that requests going on get at the end."""
+
+_FIRST_ACTIVATED_FD: Final = 3  # sd_listen_fds(3)
+
+
+# --- binding ----------------------------------------------------------------------------------------------------------
+
+
+class AlreadyRunning(ConfigError):
+    """Another process holds the control socket."""
+
+    code = "already_running"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A listening socket that is ours. `activated`: systemd made it and keeps it, so it stays when we end."""
+
+    socket: socket.socket
+    path: Path
+    lock: int | None
+    activated: bool
+
+    def close(self) -> None:
+        """Close and, if we made it, remove the socket, then let go of the lock. May be called twice."""
+        self.socket.close()
+        if self.lock is None:
+            return
+        try:
+            os.fstat(self.lock)
+        except OSError:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()  # nobody else can have bound it: the lock is still ours
+        os.close(self.lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def bind_control_socket(
+    path: Path, mode: int = 0o660, gid: int | None = None, *, environ: Mapping[str, str] | None = None
+) -> Bound:
+    """A listening socket at `path`, with this mode from its first moment on.
+
+    A lock on `PATH.lock` decides who owns the path, so a stale socket is removed without a race; the lock file itself
+    is never removed. Main thread, before any other is started: the umask is the process's. Raises AlreadyRunning or
+    ConfigError.
+    """
+    if (handed := _activated(path, os.environ if environ is None else environ)) is not None:
+        return Bound(handed, path, None, activated=True)
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+        raise ConfigError(
+            f"the control socket's path is longer than {SOCKET_PATH_MAX} bytes: {path}",
+            hint="set a shorter runtime_dir, or control.socket",
+        )
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from None
+    try:
+        _take(lock, path)
+        return Bound(_bind(path, mode, gid), path, lock, activated=False)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _take(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+        raise AlreadyRunning(
+            f"another zendeskd (pid {holder or '?'}) listens on {path}",
+            hint="zendeskd stop ends it; another runtime_dir makes a second one",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+
+
+def _bind(path: Path, mode: int, gid: int | None) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise ConfigError(
+                    f"{path} is there and is not a socket", hint="move it away, or set another control.socket"
+                )
+            path.unlink()
+        before = os.umask(0o777 & ~mode)  # so that there is no moment with wider rights
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(before)
+        if gid is not None:
+            os.chown(path, -1, gid)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise _unusable(path, error) from None
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the control socket {path} cannot be made: {error.strerror or error}",
+        hint=f"see who may write in {path.parent}, or set another runtime_dir",
+    )
+
+
+def _activated(path: Path, environ: Mapping[str, str]) -> socket.socket | None:
+    """The socket that systemd bound to `path` for us (sd_listen_fds(3)), if it did."""
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    count = environ.get("LISTEN_FDS", "")
+    for number in range(_FIRST_ACTIVATED_FD, _FIRST_ACTIVATED_FD + (int(count) if count.isdigit() else 0)):
+        try:
+            sock = socket.socket(fileno=number)
+        except OSError:
+            continue
+        if sock.family == socket.AF_UNIX and sock.getsockname() == str(path):
+            os.set_inheritable(number, False)
+            sock.setblocking(False)
+            return sock
+        sock.detach()
+    return None
+
+
+# --- serving ----------------------------------------------------------------------------------------------------------
+
+
+class ControlServer:
+    """Serves `app` on a bound socket, in a thread of its own. `start` and `stop` from any other thread."""
+
+    def __init__(self, app: ASGIApp, sock: socket.socket, broker: Broker) -> None:
+        config = uvicorn.Config(
+            app,
+            http=PeerCredH11,
+            ws="none",
+            lifespan="on",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._socket = sock
+        self._server = _Server(config, broker)
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+
+    def start(self, timeout_s: float = 10.0) -> None:
+        """Returns when it answers. Raises ConfigError if it does not get that far."""
+        self._thread.start()
+        if not self._server.answering.wait(timeout_s) or self._server.failed:
+            raise ConfigError("the control socket's server did not start", hint="the log has the reason")
+
+    def stop(self, timeout_s: float = GRACE_S + 5.0) -> bool:
+        """End streams at once, requests within a grace period. -> whether the thread ended."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def pulse_s(self) -> float:
+        """Seconds since the event loop last moved."""
+        return self._server.idle_s()
+
+    def _serve(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        except (OSError, SystemExit) as error:
+            log.error("control socket ended", error=str(error))
+            self._server.failed = True
+        finally:
+            self._server.answering.set()
+
+
+class _Server(uvicorn.Server):
+    """Attaches the broker to the loop, ends its streams first, and looks after connections that stall."""
+
+    def __init__(self, config: uvicorn.Config, broker: Broker) -> None:
+        super().__init__(config)
+        self.answering = threading.Event()
+        self.failed = False
+        self._broker = broker
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._moved_at = 0.0
+
+    def idle_s(self) -> float:
+        return 0.0 if self._loop is None else self._loop.time() - self._moved_at
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._loop = asyncio.get_running_loop()
+        self._moved_at = self._loop.time()
+        self._broker.attach(self._loop)
+        self.answering.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._moved_at = asyncio.get_running_loop().time()
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, PeerCredH11):
+                    connection.end_if_stalled(self._moved_at)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._broker.close()
+        await super().shutdown(sockets=sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PeerCredH11):
+                connection.transport.abort()
