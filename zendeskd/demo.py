@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from zendeskd import wire
+from zendeskd import logs, wire
 from zendeskd.client import Client
 from zendeskd.errors import ZendeskdError
 from zendeskd.simulator import Account, Simulator
@@ -101,6 +101,7 @@ CAST: Final = (
 
 def main(*, once: bool) -> int:
     """-> 0 if every ticket of every healthy organisation arrived (or, without `once`, the demo was ended)."""
+    logs.quiet()  # the simulator hangs up on purpose, which its server would report
     folder = Path(tempfile.mkdtemp(prefix="zendeskd-demo-"))
     try:
         with Simulator(seed=7) as simulator, _daemon(folder) as (process, socket):
@@ -145,7 +146,7 @@ def _specification(cast: Cast, simulator: Simulator, accounts: dict[str, Account
     account = accounts.get(cast.org)
     base_url = f"{simulator.url}/accounts/{cast.org}" if account is None else account.base_url
     known = {"kind": "api_token", "email": "nobody@example.com", "token": "none"}
-    credential = known if account is None else account.credentials(cast.credential)
+    credential = known if account is None else account.credential_of(cast.credential)
     return wire.OrganizationSpec(
         id=cast.org,
         name=cast.name,
