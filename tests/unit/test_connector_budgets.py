@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fixtures.loopback import FastTime, fast_time  # noqa: F401
+from tests.fixtures.loopback import FastTime
 from zendeskd.connectors.budgets import (
     ACCOUNT,
     EXPORT,
@@ -36,6 +36,11 @@ def account(remaining: int, total: int = 700, **more: str) -> Answer:
 def export(remaining: int, resets: int, total: int = 10, status: int = 200) -> Answer:
     said = f"total={total}; remaining={remaining}; resets={resets}"
     return answer(status, zendesk_ratelimit_incremental_exports=said)
+
+
+@pytest.fixture
+def fast_time() -> FastTime:
+    return FastTime()
 
 
 @pytest.fixture
