@@ -1,0 +1,152 @@
+"""What a verb is, how its command line is read, and what it is given to work with."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from zendeskd import __version__
+from zendeskd.models import SYSTEMS, utcnow
+from zendeskd.verbs.exits import Exit, UsageProblem
+from zendeskd.verbs.terminal import Terminal
+
+if TYPE_CHECKING:
+    from zendeskd.client import Client
+
+HELP_WIDTH: Final = 100
+
+
+class Parser(argparse.ArgumentParser):
+    """Help begins with the examples; errors are raised, not printed."""
+
+    def __init__(self, *, prog: str, usage: str, examples: Sequence[str], description: str) -> None:
+        super().__init__(
+            prog=prog,
+            usage=f"{prog} {usage}".rstrip(),
+            description=description,
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26, width=HELP_WIDTH),
+        )
+        self.examples = tuple(examples)
+        self.color = False  # Python 3.14 colours help by itself; ours is the same everywhere
+
+    def format_help(self) -> str:
+        return "examples:\n" + "".join(f"  {line}\n" for line in self.examples) + "\n" + super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageProblem(message, hint=f"{self.prog} --help", usage=self.format_usage().strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb of `zendeskctl`. `operations`: what it calls of `wire.OPERATIONS`."""
+
+    name: str  # "status", "org add"
+    summary: str
+    usage: str
+    examples: tuple[str, str]
+    prepare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Call], Exit | int]
+    operations: tuple[str, ...] = ()
+    description: str = ""
+
+    def parser(self) -> Parser:
+        """The verb's own parser, with the options that every verb has."""
+        parser = Parser(
+            prog=f"zendeskctl {self.name}",
+            usage=self.usage,
+            examples=self.examples,
+            description=self.description or f"{self.summary[0].upper()}{self.summary[1:]}.",
+        )
+        self.prepare(parser)
+        common = parser.add_argument_group("common options")
+        common.add_argument("--socket", metavar="PATH", type=Path, help="control socket (also $ZENDESKD_SOCKET)")
+        common.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
+        common.add_argument("--no-color", action="store_true", help="no colours (also $NO_COLOR)")
+        common.add_argument("--ascii", action="store_true", help="no glyphs beyond ASCII")
+        taken = {flag for action in parser._actions for flag in action.option_strings}
+        quiet = ("--quiet",) if "-q" in taken else ("-q", "--quiet")
+        common.add_argument(*quiet, action="store_true", help="no talk on stderr, errors aside")
+        if "--timeout" not in taken:
+            common.add_argument("--timeout", metavar="TIME", type=duration, help="for an answer, as 30s or 2m")
+        return parser
+
+
+class Call:
+    """One command being carried out: its options, its terminal, its connection. Belongs to one thread."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        terminal: Terminal,
+        socket: Path,
+        *,
+        now: Callable[[], datetime] = utcnow,
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        self.options: Any = options
+        self.terminal = terminal
+        self.socket = socket
+        self.now = now
+        self.monotonic = monotonic
+        self.pause = pause or threading.Event().wait
+        self._client: Client | None = None
+
+    @property
+    def daemon(self) -> Client:
+        """The client, made when it is first needed: the import is most of what a command costs."""
+        if self._client is None:
+            from zendeskd.client import Client
+
+            agent = f"zendeskctl/{__version__}"
+            self._client = Client(self.socket, user_agent=agent, timeout_s=self.options.timeout)
+        return self._client
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+# --- arguments that several verbs take --------------------------------------------------------------------------------
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(text: str) -> float:
+    """Seconds of `90`, `30s`, `10m`, `2h`, `7d` or `1w`, and of sums of them (`1h30m`)."""
+    whole = re.fullmatch(r"(?:\d+(?:\.\d+)?[smhdw])+|\d+(?:\.\d+)?", text.strip().lower())
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw]?)", whole.group()) if whole else []
+    total = sum(float(count) * _UNITS[unit] for count, unit in parts)
+    if not 0 < total <= 366 * 86400 * 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span of time, it can be 30s, 10m, 2h or 7d")
+    return total
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
+def add_system(parser: argparse.ArgumentParser, default: str | None = "zendesk") -> None:
+    said = "every system" if default is None else default
+    parser.add_argument(
+        "--system", metavar="SYSTEM", choices=SYSTEMS, default=default, help=f"{', '.join(SYSTEMS)} (default: {said})"
+    )
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def nothing(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a verb that takes none."""

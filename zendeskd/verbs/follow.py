@@ -1,0 +1,112 @@
+"""Waiting for what the daemon does: its events, or looking again where there are none.
+
+An event only says that it is worth looking; what counts is what the daemon answers when it is asked. So nothing is
+missed when events are lost, the daemon restarts, or its event stream is not to be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from typing import Final
+
+from zendeskd import present, wire
+from zendeskd.models import FINISHED, RunStatus
+from zendeskd.verbs.base import Call
+from zendeskd.verbs.documents import narrowed
+from zendeskd.verbs.exits import TimedOut
+
+WAIT_S: Final = 600.0
+PATIENCE_S: Final = 30.0
+"""How long a daemon may be away while something is waited for: systemd restarts it well within that."""
+LOOK_EVERY: Final = 10
+"""Quiet seconds after which a follower should look for itself, stream or not."""
+_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)
+
+
+class Deadline:
+    """A point of the monotonic clock."""
+
+    def __init__(self, call: Call, seconds: float) -> None:
+        self._call, self.seconds = call, seconds
+        self._at = call.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raises TimedOut once it has passed."""
+        if self._call.monotonic() >= self._at:
+            raise TimedOut(
+                f"not done after {present.span(self.seconds)}; the work goes on",
+                hint="zendeskctl status shows how far it is",
+            )
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until the deadline, which raises TimedOut."""
+        self.check()
+        self._call.pause(max(0.0, min(seconds, self._at - self._call.monotonic())))
+
+
+def looks(
+    call: Call, deadline: Deadline, *, patience_s: float = PATIENCE_S
+) -> Generator[wire.Event | None, None, None]:
+    """Events as they come, and None whenever the caller should look for itself: first, after a lost connection, and
+    every few seconds. Raises TimedOut at the deadline, DaemonUnreachable after `patience_s` without a daemon."""
+    from zendeskd.client import ApiError, DaemonUnreachable
+
+    gone_since: float | None = None
+    attempt = 0
+    while True:
+        deadline.check()
+        try:
+            for event in _stream(call, deadline):
+                gone_since, attempt = None, 0
+                yield event
+        except DaemonUnreachable as error:
+            gone_since = call.monotonic() if gone_since is None else gone_since
+            if error.reason == "permission" or call.monotonic() - gone_since > patience_s:
+                raise
+            if attempt == 0:
+                call.terminal.say(f"{error.detail}; trying again")
+        except ApiError:  # no stream to be had: look now and then
+            yield None
+        deadline.pause(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
+        attempt += 1
+
+
+def _stream(call: Call, deadline: Deadline) -> Iterator[wire.Event | None]:
+    quiet, last_seq = 0, None
+    with closing(call.daemon.events(heartbeat_s=1, ticks=True)) as events:
+        for event in events:
+            deadline.check()
+            if event is None:
+                quiet += 1
+                if quiet % LOOK_EVERY == 0:
+                    yield None
+                continue
+            quiet = 0
+            if event.event == "hello" or (last_seq is not None and event.seq != last_seq + 1):
+                yield None
+            last_seq = event.seq
+            yield event
+
+
+def ended(call: Call, run_ids: Sequence[int], deadline: Deadline) -> Iterator[wire.RunSummary]:
+    """Each run once, as it ends. Raises as `looks` does."""
+    pending = dict.fromkeys(run_ids)
+    if not pending:
+        return
+    for event in looks(call, deadline):
+        if event is None:
+            found = [narrowed(call.daemon.run(run_id), wire.RunSummary) for run_id in pending]
+        else:
+            found = [event.run] if event.event == "run" and event.run is not None else []
+        for run in found:
+            if run.id in pending and run.status in FINISHED:
+                del pending[run.id]
+                yield run
+        if not pending:
+            return
+
+
+def failed(run: wire.RunSummary, *, strict: bool) -> bool:
+    """Whether a run that has ended did not do its work."""
+    return run.status != RunStatus.SUCCESS and (strict or run.status != RunStatus.PARTIAL)
