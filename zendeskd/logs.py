@@ -31,7 +31,7 @@ _Event = MutableMapping[str, Any]
 _FIRST: Final = ("at", "level", "event", "org", "system", "run", "page")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_CHATTY: Final = ("httpx", "httpcore", "uvicorn.access", "asyncio", "peewee", "schedule", "urllib3")
+_CHATTY: Final = ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio", "peewee", "schedule", "urllib3")
 
 
 class Logs:
