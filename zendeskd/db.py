@@ -56,11 +56,12 @@ class Database:
     go. Writing always uses the same connection, whose page cache therefore stays warm.
     """
 
-    def __init__(self, url: str, *, backup_dir: Path | None = None) -> None:
+    def __init__(self, url: str, *, backup_dir: Path | None = None, migrations: Path = migrate.DIRECTORY) -> None:
         """`backup_dir` is where the copy before a migration goes; without it beside the database."""
         self.path: Final = database_path(url)
         self.trouble: str | None = None
         self._backup_dir = backup_dir or self.path.parent
+        self._migrations = migrations
         self._turn = threading.Lock()
         self._pool = _Pool(self.path)
 
@@ -78,9 +79,9 @@ class Database:
         self._pool.is_open = True
         try:
             with self._mapped(), self._turn, self._pool.writer():
-                pending = migrate.pending(self._pool, self.path)
+                pending = migrate.pending(self._pool, self.path, self._migrations)
                 self._pool.become_wal(self.path)
-                migrate.upgrade(self._pool, pending, self.path, self._backup_dir)
+                migrate.upgrade(self._pool, pending, self.path, self._backup_dir, self._migrations)
         except BaseException:
             self._pool.shut(writer_too=True, checkpoint=False)
             raise
@@ -209,10 +210,9 @@ class _Pool(peewee.SqliteDatabase):
 
     def undo(self, connection: sqlite3.Connection) -> None:
         """Roll back what is open. A connection that cannot is dropped; the first error stays the one that is told."""
-        if not connection.in_transaction:
-            return
         try:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has rolled back by itself
+                connection.execute("ROLLBACK")
         except sqlite3.Error:
             if connection is self._writer:
                 self._writer = None  # the next one opens another; `_close` ends this one
@@ -256,7 +256,7 @@ class _Pool(peewee.SqliteDatabase):
     def _close(self, conn: sqlite3.Connection) -> None:
         if conn is self._writer:
             return
-        if self.is_open and not conn.in_transaction and len(self._idle) < _IDLE_MOST:
+        if self.is_open and len(self._idle) < _IDLE_MOST and _is_sound(conn):
             self._idle.append(conn)
         else:
             _end(conn)
@@ -273,6 +273,13 @@ class _Pool(peewee.SqliteDatabase):
             connection.close()
             raise
         return connection
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    try:
+        return not connection.in_transaction
+    except sqlite3.ProgrammingError:  # closed by who had it
+        return False
 
 
 def _end(connection: sqlite3.Connection) -> None:
@@ -343,7 +350,6 @@ _TROUBLES: Final[dict[int, _Trouble]] = {
 
 def trouble_of(error: BaseException) -> _Trouble | None:
     """(word, sentence, hint) of an error of the disk; None for one that is a bug of ours."""
-    if isinstance(error, peewee.PeeweeException):  # wraps the driver's
-        error = next((arg for arg in error.args if isinstance(arg, sqlite3.Error)), error)
-    code = getattr(error, "sqlite_errorcode", None)
+    drivers = getattr(error, "orig", error)  # what peewee wraps
+    code = getattr(drivers, "sqlite_errorcode", None)
     return None if code is None else _TROUBLES.get(code & 0xFF)

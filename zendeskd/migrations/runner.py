@@ -13,7 +13,7 @@ from playhouse.migrations import Runner
 
 from zendeskd.errors import ConfigError, StorageError
 
-_DIRECTORY: Final = Path(__file__).parent
+DIRECTORY: Final = Path(__file__).parent
 _HISTORY: Final = "schema_migration"
 _MAGIC: Final = b"SQLite format 3\0"
 
@@ -48,7 +48,7 @@ def refuse_other_files(path: Path) -> None:
         )
 
 
-def pending(database: peewee.SqliteDatabase, path: Path, directory: Path = _DIRECTORY) -> list[str]:
+def pending(database: peewee.SqliteDatabase, path: Path, directory: Path) -> list[str]:
     """The names of the migrations still to apply, in order. Writes nothing.
 
     Raises ConfigError for a database of another program or of a newer version of this one.
@@ -70,9 +70,7 @@ def pending(database: peewee.SqliteDatabase, path: Path, directory: Path = _DIRE
     return [row.name for row in rows if not row.applied]
 
 
-def upgrade(
-    database: peewee.SqliteDatabase, names: list[str], path: Path, backup_dir: Path, directory: Path = _DIRECTORY
-) -> None:
+def upgrade(database: peewee.SqliteDatabase, names: list[str], path: Path, backup_dir: Path, directory: Path) -> None:
     """Apply what is pending, each migration in one transaction, after a copy of a database that holds anything."""
     if not names:
         return
