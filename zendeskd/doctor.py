@@ -46,7 +46,7 @@ def examine(
         _clock(config, now(), pid),
         *_folders(config),
         *_database(config, pid),
-        _key(config),
+        _key(config, pid),
         _disk(config),
         _socket(config, pid),
         _unit(environ),
@@ -109,6 +109,14 @@ def _last_written(config: Config, pid: int | None) -> datetime | None:
         return None  # said where the database is examined
 
 
+def _has_credentials(config: Config, pid: int | None) -> bool:
+    try:
+        with copy_at_rest.opened(config.database_path, in_use=pid is not None) as connection:
+            return any(sealed.ciphertext for sealed in copy_at_rest.integrations(connection))
+    except sqlite3.Error:
+        return False  # said where the database is examined
+
+
 def _folders(config: Config) -> list[Finding]:
     findings = []
     for key, folder in (
@@ -160,8 +168,14 @@ def _database(config: Config, pid: int | None) -> list[Finding]:
     return findings
 
 
-def _key(config: Config) -> Finding:
+def _key(config: Config, pid: int | None) -> Finding:
     place = _key_file(config)
+    if place is None and _has_credentials(config, pid):
+        return failed(
+            "key",
+            f"{config.state_dir / KEY_NAME} is missing, and stored credentials are sealed with it",
+            "put it back from your backup, or enter all credentials again",
+        )
     if place is None:
         return warning("key", "there is none yet", "the daemon makes one when it starts")
     try:
