@@ -9,7 +9,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import h11
 import msgspec
@@ -17,16 +17,24 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from zendeskd import wire
 
-CONNECTIONS_MAX: Final = 256
-HEAD_WITHIN_S: Final = 10.0
-"""From the first moment of a connection, or the first byte of a request, to the end of its headers."""
-READ_WITHIN_S: Final = 30.0
-"""How long a caller may leave an answer unread."""
-
 _SO_PEERGROUPS: Final = 59  # asm-generic/socket.h; the socket module has no name for it
 
 _quiet = logging.getLogger("zendeskd.control.http")
 _quiet.setLevel(logging.ERROR)  # what callers send wrong is answered, not logged: they could fill the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all callers together may cost. Seconds end in `_s`."""
+
+    connections: int = 256
+    requests: int = 64  # at a time; one process may have a quarter of them
+    streams: int = 64  # of events, likewise
+    rate_per_s: float = 200.0  # requests of one user: an endless loop is slowed down to this
+    burst: int = 1000  # but a script over a large fleet is not held up
+    head_s: float = 10.0  # from the first moment of a connection, or the first byte of a request, to its last header
+    body_s: float = 30.0
+    unread_s: float = 30.0  # how long a caller may leave an answer unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +51,8 @@ def peer_of(sock: socket.socket) -> Peer:
     """SO_PEERCRED and SO_PEERGROUPS: unix(7)."""
     pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     try:
-        packed = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4096)
-    except OSError:  # more than a thousand groups, or a kernel before 4.13: its primary group has to do
+        packed = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)  # Python takes no longer answer
+    except OSError:  # more than 256 groups, or a kernel before 4.13: its primary group has to do
         packed = b""
     return Peer(pid, uid, gid, frozenset({gid, *struct.unpack(f"{len(packed) // 4}I", packed)}))
 
@@ -52,6 +60,7 @@ def peer_of(sock: socket.socket) -> Peer:
 class PeerCredH11(H11Protocol):
     """uvicorn's protocol, with `peer` and `connection` in each request's state. Event loop only."""
 
+    limits: ClassVar = Limits()
     peer: Peer
     _head_since: float | None = None
     _unread: tuple[int, float] = (0, 0.0)  # bytes the caller has not taken, since when
@@ -63,7 +72,7 @@ class PeerCredH11(H11Protocol):
         self.peer = peer_of(transport.get_extra_info("socket"))
         self.app_state = {**self.app_state, "peer": self.peer, "connection": self}  # copied into each request's scope
         self._head_since = self.loop.time()
-        if len(self.connections) > CONNECTIONS_MAX and not self._make_room():
+        if len(self.connections) > self.limits.connections and not self._make_room():
             self._refuse(503, "busy", "too many connections", hint="try again in a second")
 
     def data_received(self, data: bytes) -> None:
@@ -82,12 +91,12 @@ class PeerCredH11(H11Protocol):
 
     def end_if_stalled(self, now: float) -> None:
         """Called each second. Ends a connection that neither sends its request nor takes its answer."""
-        if self._head_since is not None and now - self._head_since > HEAD_WITHIN_S:
+        if self._head_since is not None and now - self._head_since > self.limits.head_s:
             self.transport.abort()
         unread = self.transport.get_write_buffer_size()
         if unread == 0 or unread != self._unread[0]:
             self._unread = (unread, now)
-        elif now - self._unread[1] > READ_WITHIN_S:
+        elif now - self._unread[1] > self.limits.unread_s:
             self.transport.abort()
 
     def _between_requests(self) -> bool:

@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from zendeskd.connection import PeerCredH11
+from zendeskd.connection import Limits, PeerCredH11
 from zendeskd.errors import ConfigError
 from zendeskd.events import Broker
 
@@ -182,10 +182,12 @@ def _activated(path: Path, environ: Mapping[str, str]) -> socket.socket | None:
 class ControlServer:
     """Serves `app` on a bound socket, in a thread of its own. `start` and `stop` from any other thread."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, broker: Broker) -> None:
+    def __init__(self, app: ASGIApp, sock: socket.socket, broker: Broker, *, limits: Limits | None = None) -> None:
+        """`app` as `api.app.build_app` makes it: it finds `peer` in each request's state."""
+        protocol = type("Connection", (PeerCredH11,), {"limits": limits or Limits()})
         config = uvicorn.Config(
             app,
-            http=PeerCredH11,
+            http=protocol,
             ws="none",
             lifespan="on",
             loop="asyncio",

@@ -27,7 +27,6 @@ from zendeskd.errors import NotFound
 
 THREADS: Final = 4
 SLOW_THREADS: Final = 4
-BODY_WITHIN_S: Final = 30.0
 CLOSE_WITHIN_S: Final = 1.0
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -64,7 +63,7 @@ def build_app(context: ControlContext) -> Starlette:
         routes.append(Route(_pattern(path), _route(context, methods, pools), methods=list(methods)))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Gate, version=context.version)],
+        middleware=[Middleware(Gate, version=context.version, limits=context.limits)],
         exception_handlers={HTTPException: _no_route},
         lifespan=lifespan,
     )
@@ -81,7 +80,11 @@ def _route(context: ControlContext, methods: Mapping[str, Endpoint], pools: Mapp
     async def respond(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
         try:
-            body = b"" if endpoint.method in {"GET", "DELETE"} else await _body(request, endpoint.body_max)
+            body = (
+                b""
+                if endpoint.method in {"GET", "DELETE"}
+                else await _body(request, endpoint.body_max, context.limits.body_s)
+            )
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         parts = Parts(
@@ -102,7 +105,7 @@ def _response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
 
 
-async def _body(request: Request, most: int) -> bytes:
+async def _body(request: Request, most: int, within_s: float) -> bytes:
     """The whole body. Raises Refused if it is too long, or takes too long."""
     too_long = Refused(413, "body_too_large", f"the body is longer than {most} bytes", hint="send less at a time")
     length = request.headers.get("content-length", "")
@@ -110,16 +113,14 @@ async def _body(request: Request, most: int) -> bytes:
         raise too_long
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(within_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
                     raise too_long
     except TimeoutError:
         hint = "send it in one go"
-        raise Refused(
-            408, "body_too_slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s", hint=hint
-        ) from None
+        raise Refused(408, "body_too_slow", f"the body did not arrive within {within_s:.0f} s", hint=hint) from None
     return bytes(body)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from zendeskd import __version__, wire
-from zendeskd.connection import Peer
+from zendeskd.connection import Limits, Peer
 from zendeskd.events import Broker
 from zendeskd.fleet import Defaults
 from zendeskd.models import utcnow
@@ -57,6 +57,7 @@ class ControlContext:
     version: str = __version__
     now: Callable[[], datetime] = utcnow
     stalled_s: tuple[float, float] = (60.0, 900.0)
+    limits: Limits = field(default_factory=Limits)
 
 
 def roles_by_group(operators: int | None, viewers: int | None) -> Callable[[Peer], Role | None]:

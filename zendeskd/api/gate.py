@@ -15,17 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zendeskd import wire
 from zendeskd.api.answering import problem_reply
 from zendeskd.api.problems import Refused
-from zendeskd.connection import Peer
+from zendeskd.connection import Limits, Peer
 
-REQUESTS_MAX: Final = 64
-STREAMS_MAX: Final = 64
 SHARE: Final = 4
-"""One process may take a quarter of either, so that it cannot lock the others out."""
+"""One process may take a quarter of what there is, so that it cannot lock the others out."""
 
-RATE_PER_S: Final = 200.0
-BURST: Final = 1000.0
-"""Requests of one user: a script over a large fleet is not held up, an endless loop is slowed down."""
 PATIENCE_S: Final = 5.0
+"""A request that would have to wait longer for its turn is refused."""
 
 EVENTS_PATH: Final = "/api/events"
 HEALTH_PATH: Final = "/api/health"
@@ -34,16 +30,16 @@ HEALTH_PATH: Final = "/api/health"
 class Gate:
     """ASGI middleware. Refuses with a problem, slows down floods, and puts the common headers on every answer."""
 
-    def __init__(self, app: ASGIApp, version: str) -> None:
+    def __init__(self, app: ASGIApp, version: str, limits: Limits) -> None:
         self._app = app
         self._headers = {
             "zendeskd-api": str(wire.API_VERSION),
             "zendeskd-version": version,
             "cache-control": "no-store",
         }
-        self._requests = Places("requests", REQUESTS_MAX)
-        self._streams = Places("event streams", STREAMS_MAX)
-        self._pace = Pace(RATE_PER_S, BURST)
+        self._requests = Places("requests", limits.requests)
+        self._streams = Places("event streams", limits.streams)
+        self._pace = Pace(limits.rate_per_s, limits.burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,7 +103,7 @@ class Places:
 class Pace:
     """A token bucket for each user."""
 
-    def __init__(self, rate_per_s: float, burst: float) -> None:
+    def __init__(self, rate_per_s: float, burst: int) -> None:
         self._rate, self._burst = rate_per_s, burst
         self._free_at: dict[int, float] = {}  # when the bucket would be empty of debts: burst/rate ahead at most
 
