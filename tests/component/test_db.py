@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.stores import database, table  # noqa: F401 - the fixture
+from tests.fixtures import stores
+from tests.fixtures.stores import table
 from zendeskd import db as db_module
 from zendeskd.db import Database, trouble_of
 from zendeskd.errors import ConfigError, StorageError
+
+database = stores.database
 
 
 @contextlib.contextmanager
@@ -97,7 +100,7 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     assert [child.name for child in tmp_path.iterdir()] == ["z.db"]
 
 
-def test_an_open_database_is_not_opened_twice(database: Database) -> None:  # noqa: F811
+def test_an_open_database_is_not_opened_twice(database: Database) -> None:
     with pytest.raises(RuntimeError):
         database.open()
 
@@ -243,7 +246,7 @@ def numbers(db: Database) -> list[int]:
 
 
 @pytest.fixture
-def counted(database: Database) -> Database:  # noqa: F811
+def counted(database: Database) -> Database:
     with database.writing() as connection:
         connection.execute("CREATE TABLE numbers (n INTEGER, pad BLOB)")
     return database

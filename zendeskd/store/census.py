@@ -64,6 +64,7 @@ class Census:
         """Store what is missing or stale here; `created` was missing, `updated` and `deleted` were stale. One
         transaction; raises StorageError with nothing of the page stored."""
         with self._db.writing() as connection:
+            counting.must_be_here(connection, self._integration)
             written = self._writer.write(connection, page, stamp(now))
             counting.quarantine(connection, self._integration, page, None, stamp(now))
             counting.add_records(connection, self._integration, written.more)

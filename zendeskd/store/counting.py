@@ -33,15 +33,14 @@ _RELEASE: Final = (
 )
 
 
-def add_records(connection: sqlite3.Connection, integration: Integration, more: int) -> None:
+def must_be_here(connection: sqlite3.Connection, integration: Integration) -> None:
     """Raises StorageError if the integration has gone, so that no record of a removed organisation comes back."""
-    query = "UPDATE integrations SET total_records = total_records + ? WHERE id = ?"
-    if connection.execute(query, (more, integration.id)).rowcount != 1:
-        raise removed(integration)
+    if connection.execute("SELECT 1 FROM integrations WHERE id = ?", (integration.id,)).fetchone() is None:
+        raise StorageError(f"The organisation {integration.organization_id} was removed while it was being read.")
 
 
-def removed(integration: Integration) -> StorageError:
-    return StorageError(f"The organisation {integration.organization_id} was removed while it was being read.")
+def add_records(connection: sqlite3.Connection, integration: Integration, more: int) -> None:
+    connection.execute("UPDATE integrations SET total_records = total_records + ? WHERE id = ?", (more, integration.id))
 
 
 def add_changes(db: Database, integration: Integration, counts: PageCounts, now: datetime) -> None:

@@ -76,6 +76,7 @@ class RunPages:
         """Records, links, search index, quarantine, cursor and counters together. Raises StorageError with nothing of
         the page stored; the page can then be written again. A null cursor never replaces a stored one."""
         with self._db.writing() as connection:
+            counting.must_be_here(connection, self._integration)
             written = self._records.write(connection, page, stamp(now))
             counting.quarantine(connection, self._integration, page, self._run_id, stamp(now))
             self._advance(connection, page, written)
@@ -94,8 +95,7 @@ class RunPages:
             "reset": self._reset,
             "copy_from": stamp_or_none(self._copy_from),
         }
-        if connection.execute(_INTEGRATION, values).rowcount != 1:
-            raise counting.removed(self._integration)
+        connection.execute(_INTEGRATION, values)
 
     def _count(self, connection: sqlite3.Connection, calls: CallStats, counts: PageCounts, now: datetime) -> None:
         values: dict[str, Any] = {name: getattr(counts, name) for name in counts.__struct_fields__}
