@@ -139,9 +139,11 @@ class Account:
             self.rows.deleted_at.update(dict.fromkeys(ids, when))
             return ids
 
-    def restore(self, which: Which, *, is_settled: bool = True) -> list[int]:
+    def restore(self, which: Iterable[int], *, is_settled: bool = True) -> list[int]:
+        """Those of these that are deleted and not purged are back."""
         with self.lock:
-            ids = [n for n in self._drawn(which, SCRUBBED | GONE) if self.rows.flags[n - 1] & DELETED]
+            lost = SCRUBBED | GONE
+            ids = [n for n in self._drawn(which, lost) if self.rows.flags[n - 1] & (DELETED | lost) == DELETED]
             self.rows.change(ids, self._when(is_settled), clear_flags=DELETED)
             for ticket_id in ids:
                 self.rows.deleted_at.pop(ticket_id, None)
@@ -180,6 +182,33 @@ class Account:
     # --- credentials ---
 
     @property
+    def email(self) -> str:
+        """The admin's. An API token works with `agent_email` too, which then may not export."""
+        return self.access.email
+
+    @property
+    def agent_email(self) -> str:
+        return self.people.email(1)
+
+    @property
+    def token(self) -> str | None:
+        """The API token; None once revoked."""
+        return self.access.token
+
+    @property
+    def bearer(self) -> str | None:
+        """An access token that does not expire; None once revoked."""
+        return self.access.bearer
+
+    @property
+    def client_id(self) -> str:
+        return self.access.client_id
+
+    @property
+    def client_secret(self) -> str:
+        return self.access.client_secret
+
+    @property
     def credential(self) -> dict[str, str]:
         """A credential that works: the JSON object that zendeskctl and the API take."""
         return self.credential_of(self.kind)
@@ -188,7 +217,7 @@ class Account:
         with self.lock:
             return self.access.credential(kind)
 
-    def revoke_tokens(self) -> None:
+    def revoke_token(self) -> None:
         """API token, bearer, every access and refresh token end. The OAuth client can get new ones."""
         with self.lock:
             self.access.revoke()
@@ -245,12 +274,13 @@ class Account:
             self._seen.append(seen)
 
     def _when(self, is_settled: bool) -> int:
-        """The instant of a change, later than all there is and than all that was read."""
+        """The instant of a change: later than everything that was, or could have been, read so far."""
         now = int(self.clock.seconds())
-        newest = max(self.rows.newest(), self.read_up_to)
         if not is_settled:
-            return max(now, newest + 1)
-        when = max(now - SETTLE_S, newest + 1)
+            return max(now, self.read_up_to + 1)
+        shown = self.rows.end(now - SETTLE_S)
+        newest = self.rows.generated[self.rows.id_at(shown - 1) - 1] if shown else 0
+        when = max(now - SETTLE_S, newest + 1, self.read_up_to + 1)
         behind = when + SETTLE_S - self.clock.seconds()
         if behind > 0:
             self.clock.advance(behind)

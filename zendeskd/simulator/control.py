@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ACTIONS: Final = (
     "change", "touch", "add", "delete", "restore", "scrub", "purge", "archive", "strange",
-    "revoke_tokens", "revoke_client", "expire_tokens", "clear_faults",
+    "revoke_token", "revoke_client", "expire_tokens", "clear_faults",
 )  # fmt: skip
 
 

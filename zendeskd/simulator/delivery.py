@@ -32,7 +32,7 @@ class Delivery:
         self._stopping, self._transport, self._latency_s = stopping, transport, latency_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope, receive
+        del scope
         if self._latency_s:
             await self._pause(self._latency_s)
         if self._fault is None:
@@ -40,6 +40,9 @@ class Delivery:
             await send({"type": "http.response.body", "body": self._answer.body})
         else:
             await getattr(self, f"_{self._fault.kind}")(send, self._fault.options)
+        if self._transport.is_closing():  # uvicorn wants to have seen that before an unfinished answer returns
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
     async def _start(self, send: Send, length: int | None, *, is_gzip: bool | None = None) -> None:
         answer = self._answer
@@ -58,8 +61,7 @@ class Delivery:
 
     async def _truncated(self, send: Send, options: dict[str, Any]) -> None:
         await self._part(send, int(len(self._answer.body) * options["part"]))
-        self._transport.close()  # after what was written has gone out
-        await self._gone()
+        self._transport.close()  # what was written goes out first
 
     async def _slow(self, send: Send, options: dict[str, Any]) -> None:
         await self._pause(options["delay_s"])
@@ -114,11 +116,6 @@ class Delivery:
             with contextlib.suppress(OSError):  # it may be gone already
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
-
-    async def _gone(self) -> None:
-        """Until the connection is closed: what was written may still be on its way."""
-        while not self._stopping.is_set() and self._transport.get_write_buffer_size():
-            await self._pause(_LOOK_S)
 
     async def _pause(self, seconds: float) -> None:
         """Ends early when the fault is released, the client has gone or the simulator stops."""

@@ -123,10 +123,6 @@ class Rows:
 
     # --- the export's order ---
 
-    def newest(self) -> int:
-        """The latest generated_timestamp, 0 without tickets."""
-        return self._order[-1] >> _SHIFT if self._order else 0
-
     def start(self, generated: int, after_id: int | None = None) -> int:
         """The place of the first row at or after an instant, or strictly after (instant, id)."""
         key = max(0, generated) << _SHIFT
