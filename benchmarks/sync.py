@@ -60,12 +60,12 @@ def cpu_s(pid: int) -> float:
 @contextlib.contextmanager
 def simulator(tickets: int) -> Iterator[tuple[str, dict[str, object]]]:
     command = [sys.executable, "-m", "zendeskd", "simulator", "--accounts", "1", "--tickets", str(tickets)]
-    command += ["--export-per-minute", "1000000", "--account-per-minute", "1000000"]
+    command += ["--export-per-minute", "1000000", "--account-per-minute", "1000000", "--kind", "api_token"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         account = json.loads(process.stdout.readline())["accounts"][0]
-        yield account["baseUrl"], account["credentials"]
+        yield account["baseUrl"], account["credential"]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
