@@ -340,6 +340,20 @@ def test_a_new_token_that_is_refused_too_is_the_credentials(loopback: Loopback) 
     assert len(loopback.seen) == 4
 
 
+def test_runs_at_the_same_time_renew_a_rotating_token_once(loopback: Loopback) -> None:
+    oauth_server(loopback)
+    door = MemoryDoor(StoredCredential(REFRESH, AccessToken(Secret("revoked"), None)))
+    opened = [Opened(loopback, door=door) for _ in range(4)]
+    running = [in_thread(one) for one in opened]
+    for thread, raised in running:
+        thread.join(30)
+        assert raised == []
+    for one in opened:
+        one.source.close()
+    assert sum(seen.path == "/oauth/tokens" for seen in loopback.seen) == 1
+    assert len(door.saved) == 1
+
+
 @pytest.mark.parametrize(("status", "error"), [(400, "invalid_grant"), (401, "invalid_client")])
 def test_a_refused_grant_names_itself(status: int, error: str, loopback: Loopback) -> None:
     loopback.script = [Reply({"error": error, "error_description": "no"}, status)]
@@ -447,7 +461,7 @@ def test_where_the_export_is_refused_the_hint_names_the_other_way(strategy: str,
     loopback.script = [Reply({"error": {"title": "Forbidden"}}, 403)]
     with Opened(loopback, strategy=strategy) as opened, pytest.raises(PermissionDenied) as caught:
         opened.source.probe()
-    assert ('strategy "list"' in caught.value.hint) == (strategy == "export")
+    assert ("zendeskctl org set acme --strategy list" in caught.value.hint) == (strategy == "export")
 
 
 def test_the_end_of_a_wait_is_when_it_was_said(loopback: Loopback) -> None:

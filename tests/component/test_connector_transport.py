@@ -169,6 +169,7 @@ def test_a_server_that_says_nothing_is_slow(loopback: Loopback) -> None:
     [
         b"HTTP/1.1 200 OK\r\nX-Long:",  # the headers never end
         b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",  # the body drips
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}",  # and does not say how long it is
     ],
 )
 def test_an_answer_that_drips_for_ever_is_ended(raw: bytes, loopback: Loopback) -> None:

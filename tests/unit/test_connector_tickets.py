@@ -98,6 +98,19 @@ def test_a_deleted_ticket_was_deleted_when_it_was_last_updated() -> None:
     assert one({**BASE, "status": "deleted"}).deleted_at == "2026-09-21T10:00:00.000Z"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2026-09-21T10:00:00Z", "2026-09-21T10:00:00.000Z"),
+        ("2026-09-21T10:00:00.5Z", "2026-09-21T10:00:00.500Z"),
+        ("2026-09-21T12:00:00+02:00", "2026-09-21T10:00:00.000Z"),
+        (None, None),
+    ],
+)
+def test_instants_are_kept_in_one_width(given: str | None, kept: str | None) -> None:
+    assert one({**BASE, "created_at": given}).created_at == kept
+
+
 @pytest.mark.parametrize("generated", [0, None, 0.0])
 def test_without_a_generated_timestamp_the_update_decides_which_is_newer(generated: object) -> None:
     record = one({**BASE, "generated_timestamp": generated})
@@ -163,6 +176,7 @@ def test_a_text_about_generated_timestamps_does_not_hide_a_change() -> None:
         ({**BASE, "updated_at": "yesterday"}, "7", "isoformat"),
         ({**BASE, "updated_at": "2026-09-21T10:00:00"}, "7", "without a zone"),
         ({**BASE, "created_at": "2026-13-41T10:00:00Z"}, "7", "month"),
+        ({**BASE, "created_at": "0001-01-01T00:00:00+10:00"}, "7", "out of range"),
         ({"id": 7}, "7", "neither generated_timestamp nor updated_at"),
         ({**BASE, "generated_timestamp": 10**30}, "7", "out of range"),
         ({**BASE, "subject": {"a": 1}}, "7", "$.subject"),

@@ -34,6 +34,7 @@ class Account:
         budgets: AccountBudgets,
         time: Time,
     ) -> None:
+        self.org = integration.organization_id
         self.base_url = integration.base_url.rstrip("/")
         self.stats = CallStats()
         self.budgets = budgets
@@ -41,7 +42,7 @@ class Account:
         self._patience = Patience(cancel, on_wait, self.stats, time)
         self._transport = Transport(self.base_url)
         self._exchange = Exchange(self._transport, budgets, self._patience, self.stats, time)
-        self._auth = Authorizer(door, self._token, time.now, integration.organization_id)
+        self._auth = Authorizer(door, self._token, time.now, self.org)
 
     def get(
         self,

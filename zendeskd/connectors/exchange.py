@@ -10,7 +10,6 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from zendeskd.connectors.budgets import AccountBudgets, retry_after
 from zendeskd.connectors.faults import (
     Answer,
-    GatewayTimeout,
     Limited,
     Slow,
     fault_of,
@@ -25,7 +24,7 @@ from zendeskd.models import CallStats, State
 TRIES: Final = 5
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 8.0
-LONGEST_UNAVAILABLE_S: Final = 300.0
+LONGEST_UNAVAILABLE_S: Final = 120.0
 
 T = TypeVar("T")
 
@@ -167,9 +166,8 @@ class _Tries:
 
 
 def _in_short(error: BaseException | None) -> str:
-    status = getattr(error, "status", None)
-    if isinstance(error, GatewayTimeout | ServerError):
-        return f"HTTP {status}"
+    if isinstance(error, ServerError):
+        return f"HTTP {error.status}"
     if isinstance(error, Slow):
         return "time-out"
     return "unreadable answer" if isinstance(error, BadResponse) else "not reachable"

@@ -154,6 +154,8 @@ class Transport:
                 if self._expired == self._sent or self._closed:
                     raise
                 raise BadResponse(f"The answer of {self._host} was cut short.", status=response.status_code) from error
+            if self._expired == self._sent or self._closed:
+                raise httpx.ReadError("hung up")  # a body without a length seems to end well there
             return Answer(
                 status=response.status_code,
                 headers={name.lower(): value for name, value in response.headers.items()},

@@ -125,7 +125,7 @@ class ExportReader:
         except PermissionDenied as error:
             raise PermissionDenied(
                 "Zendesk refuses the incremental export of tickets (HTTP 403).",
-                hint=f'{error.hint} Where the export is not to be had, the strategy "list" reads without it.',
+                hint=f"{error.hint} Without the export: {self._list_instead()}",
                 status=error.status,
                 request_id=error.request_id,
             ) from error
@@ -152,11 +152,14 @@ class ExportReader:
             watermark=watermark,
         )
 
+    def _list_instead(self) -> str:
+        return f"zendeskctl org set {self._account.org} --strategy list"
+
     def _meaning_of(self, error: Rejected, cursor: str | None) -> Exception:
         if error.status == 404 and error.name == "InvalidEndpoint":
             return PermissionDenied(
                 "Zendesk does not offer the incremental export of tickets to this account (HTTP 404).",
-                hint='The strategy "list" reads without it.',
+                hint=f"Without the export: {self._list_instead()}",
                 status=404,
                 request_id=error.request_id,
             )

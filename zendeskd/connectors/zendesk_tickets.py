@@ -135,7 +135,7 @@ class TicketMapper:
         for raw in raws:
             try:
                 records.append(self._record(raw, users, groups, organizations))
-            except (*_UNREADABLE, ValueError) as error:
+            except (*_UNREADABLE, ValueError, OverflowError) as error:
                 quarantined.append(_set_aside(raw, error))
         return Tickets(records, quarantined)
 
