@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -261,3 +262,10 @@ def test_latency(simulator: Simulator, ask: Ask) -> None:
 
 def test_every_kind_of_fault_can_be_asked_for(account: Account) -> None:
     assert all(account.fault(kind).kind == kind for kind in KINDS)
+
+
+def test_every_kind_of_fault_and_its_options_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    for kind, options in KINDS.items():
+        assert f"`{kind}`" in text, kind
+        assert not [option for option in options if f"`{option}`" not in text], kind

@@ -32,6 +32,7 @@ from zendeskd.simulator.serving import serve
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _START_S: Final = 10.0
+_END_S: Final = 3.0  # for answers that are being made
 _MOST_BODY: Final = 1_000_000
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -45,21 +46,44 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it listens, and that hangs up on everybody when it ends."""
+    """uvicorn that says when it listens, ends when told to without looking around every 0.1 s, and then hangs up on
+    everybody. All but `end` runs in its own thread."""
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event, ready: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
-        self._stopping, self._ready = stopping, ready
+        self.is_listening = threading.Event()
+        self._stopping = stopping
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def end(self) -> None:
+        """Any thread; may be called twice."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        self._ready.set()
+        self._loop = asyncio.get_running_loop()
+        self.is_listening.set()
+
+    async def main_loop(self) -> None:
+        await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping.set()
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await super().shutdown(sockets=sockets)
+        tasks = set(self.server_state.tasks)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_END_S)
+            for task in late:
+                task.cancel()
+        for server in self.servers:
+            with contextlib.suppress(TimeoutError):  # a connection that came in at the last moment
+                await asyncio.wait_for(server.wait_closed(), _END_S)
 
 
 class Simulator:
@@ -101,7 +125,7 @@ class Simulator:
 
     def start(self) -> Self:
         """Listen. Raises RuntimeError if that does not come about within 10 s."""
-        ready, stopping = threading.Event(), asyncio.Event()
+        stopping = asyncio.Event()
         config = uvicorn.Config(
             self._application(stopping),
             http=_Protocol,
@@ -113,12 +137,11 @@ class Simulator:
             server_header=False,
             date_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=3,
         )
-        self._server = _Server(config, stopping, ready)
+        self._server = _Server(config, stopping)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="simulator", daemon=True)
         self._thread.start()
-        if not ready.wait(_START_S):
+        if not self._server.is_listening.wait(_START_S):
             raise RuntimeError(f"the simulator did not start to listen on {self.url}")
         return self
 
@@ -127,7 +150,7 @@ class Simulator:
         for account in self.accounts.values():
             account.clear_faults()
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.end()
         if self._thread is not None:
             self._thread.join(_START_S)
         with contextlib.suppress(OSError):
