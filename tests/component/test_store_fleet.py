@@ -244,6 +244,7 @@ def test_a_removal_that_is_cut_short_does_not_leave_a_copy_that_looks_whole(
     left = store.fleet.integration("acme", "zendesk")
     assert (left.is_active, left.cursor, left.watermark, left.credential_kind) == (False, None, None, None)
     assert rows(database)["flow_records"] == 15
+    assert is_consistent(database)
     store.fleet.remove_organization("acme")
     assert set(rows(database).values()) == {0}
 

@@ -44,8 +44,9 @@ class Reconciliations(Part):
 
     def latest(self) -> dict[int, Reconciliation]:
         """Each integration's newest comparison, running ones included."""
-        newest = t.Reconciliation.select(fn.MAX(t.Reconciliation.id)).group_by(t.Reconciliation.integration_id)
-        query = t.Reconciliation.select().where(t.Reconciliation.id.in_(newest))
+        other = t.Reconciliation.alias()
+        newest = other.select(fn.MAX(other.id)).where(other.integration_id == t.Integration.id)
+        query = t.Reconciliation.select().where(t.Reconciliation.id.in_(t.Integration.select(newest)))
         return {one.integration_id: one for one in self._structs(query, Reconciliation)}
 
     def interrupt_orphans(self, now: datetime) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Self
@@ -13,10 +12,10 @@ import peewee
 from peewee import SQL, fn
 
 from zendeskd.errors import BadRequest, NotFound
-from zendeskd.models import RECORD_TYPES, stamp
+from zendeskd.models import RECORD_TYPES, parse_stamp, stamp
 from zendeskd.store import search
 from zendeskd.store import tables as t
-from zendeskd.store.edge import struct_of, text
+from zendeskd.store.edge import MOST, struct_of, text
 from zendeskd.store.links import Links
 
 COUNT_MOST: Final = 100_000
@@ -69,6 +68,10 @@ _LISTED: Final = [
     if field.column_name not in ("body", "raw", "content_hash", "source_version")
 ]
 _WHOLE: Final = [*_LISTED, _R.body, _R.raw_.alias("raw"), _R.source_version]
+_LISTED_ROWS: Final = _R.select(*_LISTED)
+_LISTED_BY_ID: Final = _LISTED_ROWS.from_(SQL("flow_records AS t1 NOT INDEXED"))
+"""For a query that gives ids: SQLite's planner might walk an index by time and look for them there."""
+
 _NEWEST_FIRST: Final = (_R.updated_at.desc(), _R.id.desc())
 
 
@@ -112,7 +115,7 @@ class Records(Links):
             with self._db.reading() as connection:
                 hits = search.hits(connection, words, FEW_HITS + 1)
             if len(hits) <= FEW_HITS:
-                return self._page([_among(hits), *scope, *filters], place, limit)
+                return self._page([_among(hits), *scope, *filters], place, limit, rows=_LISTED_BY_ID)
             filters.append(SQL(search.IS_HIT, (words,)))
         return self._walk(scope, filters, place, limit) if filters else self._page(scope, place, limit)
 
@@ -163,8 +166,10 @@ class Records(Links):
 
     # --- pages of a list ------------------------------------------------------------------------------------------
 
-    def _page(self, conditions: Any, place: _Place | None, limit: int) -> tuple[RecordRows, str | None]:
-        query = _where(_R.select(*_LISTED), conditions, place).order_by(*_NEWEST_FIRST).limit(limit + 1)
+    def _page(
+        self, conditions: Any, place: _Place | None, limit: int, rows: Any = _LISTED_ROWS
+    ) -> tuple[RecordRows, str | None]:
+        query = _where(rows, conditions, place).order_by(*_NEWEST_FIRST).limit(limit + 1)
         return _cut([_record(row) for row in self._db.rows(query)], limit)
 
     def _walk(self, scope: Any, filters: Any, place: _Place | None, limit: int) -> tuple[RecordRows, str | None]:
@@ -173,7 +178,7 @@ class Records(Links):
         for _ in range(WALK_MOST // _STEP):
             query = _where(_R.select(_R.id, _R.updated_at), scope, place).order_by(*_NEWEST_FIRST).limit(_STEP)
             looked_at = self._db.rows(query)
-            query = _where(_R.select(*_LISTED), [_among([row["id"] for row in looked_at]), *filters], None)
+            query = _where(_LISTED_BY_ID, [_among([row["id"] for row in looked_at]), *filters], None)
             found += [_record(row) for row in self._db.rows(query.order_by(*_NEWEST_FIRST).limit(limit + 1))]
             if len(found) > limit or len(looked_at) < _STEP:
                 return _cut(found, limit)
@@ -193,9 +198,11 @@ class _Place(NamedTuple):
     @classmethod
     def parse(cls, after: str) -> Self:
         try:
-            record_id, _, updated_at = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode().partition(" ")
-            return cls(text(updated_at), int(record_id))
-        except (binascii.Error, ValueError):
+            plain = base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True).decode()
+            record_id, _, updated_at = plain.partition(" ")
+            parse_stamp(updated_at)
+            return cls(updated_at, min(int(record_id), MOST))
+        except ValueError:  # binascii.Error and UnicodeDecodeError are ones
             raise BadRequest(
                 "`after` is not the end of a page.", hint="Hand back what `next` of the last page said.", field="after"
             ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from zendeskd.db import Database
@@ -18,7 +19,6 @@ _BY_ORGANIZATION: Final[tuple[Any, ...]] = (
     t.Reconciliation,
     t.RecordLink,
     t.SyncLog,
-    t.FlowRecord,
 )
 
 
@@ -33,6 +33,8 @@ def remove(db: Database, org_id: str) -> None:
         nothing = dict.fromkeys(("cursor", "cursor_strategy", "watermark", "copy_from", "next_run_at"))
         columns = {**nothing, "is_active": 0, "state": State.STOPPED.value, "stop_reason": "being removed"}
         db.execute(t.Integration.update(columns).where(t.Integration.organization_id == org_id))
+    while _remove_records(db, org_id):
+        pass
     for table in _BY_ORGANIZATION:
         while _remove_some(db, table, org_id):
             pass
@@ -43,13 +45,22 @@ def remove(db: Database, org_id: str) -> None:
         db.execute(t.Organization.delete().where(t.Organization.id == org_id))
 
 
-def _remove_some(db: Database, table: Any, org_id: str) -> bool:
+def _remove_records(db: Database, org_id: str) -> bool:
+    """Some records, out of the search index and the integration's total too."""
+    table = t.FlowRecord
     with db.writing() as connection:
-        query = table.select(table.id).where(table.organization_id == org_id).limit(_BATCH)
-        ids = [row["id"] for row in db.rows(query)]
-        if not ids:
-            return False
-        if table is t.FlowRecord:
-            search.forget(connection, search.entries(connection, ids))
+        query = table.select(table.id, table.source_system, table.deleted_at)
+        rows = db.rows(query.where(table.organization_id == org_id).limit(_BATCH))
+        ids = [row["id"] for row in rows]
+        search.forget(connection, search.entries(connection, ids))
         db.execute(table.delete().where(table.id.in_(ids)))
-        return True
+        for system, live in Counter(row["source_system"] for row in rows if row["deleted_at"] is None).items():
+            here = (t.Integration.organization_id == org_id) & (t.Integration.system_type == system)
+            db.execute(t.Integration.update(total_records=t.Integration.total_records - live).where(here))
+    return bool(rows)
+
+
+def _remove_some(db: Database, table: Any, org_id: str) -> bool:
+    some = table.select(table.id).where(table.organization_id == org_id).limit(_BATCH)
+    with db.writing():
+        return bool(db.execute(table.delete().where(table.id.in_(some))))
