@@ -449,6 +449,19 @@ def test_a_check_tells_what_is_wrong_apart(
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("strategy", ["export", "list"])
+def test_a_person_who_waits_for_a_check_waits_for_two_tries(strategy: str, loopback: Loopback) -> None:
+    loopback.script = [Reply(b"", 500)]
+    with Opened(loopback, strategy=strategy) as opened:
+        with pytest.raises(ServerError):
+            opened.source.check()
+        assert len(loopback.seen) == 2
+        assert opened.reasons == ["HTTP 500, try 2 of 2"]
+        with pytest.raises(ServerError):
+            opened.source.probe()
+        assert len(loopback.seen) == 4
+
+
 def test_a_check_of_an_unreachable_host_says_so(loopback: Loopback) -> None:
     with Opened(loopback) as opened:
         loopback.stop()

@@ -9,7 +9,7 @@ from zendeskd.cancel import CancelToken
 from zendeskd.connectors.auth import Authorizer, TokenAnswer, decode_token
 from zendeskd.connectors.base import CredentialDoor
 from zendeskd.connectors.budgets import ACCOUNT, AccountBudgets
-from zendeskd.connectors.exchange import Exchange
+from zendeskd.connectors.exchange import TRIES, Exchange
 from zendeskd.connectors.faults import Answer, Unauthorized
 from zendeskd.connectors.transport import Request, Transport
 from zendeskd.connectors.waits import Patience, Time
@@ -17,6 +17,8 @@ from zendeskd.errors import PermissionDenied
 from zendeskd.models import CallStats, Integration, State, Waiting
 
 PAUSE_AFTER_401_S: Final = 1.0
+FEW_TRIES: Final = 2
+"""For a call that a person waits for."""
 TOKEN_WHOLE_S: Final = 30.0
 
 T = TypeVar("T")
@@ -51,13 +53,16 @@ class Account:
         decode: Callable[[Answer], T],
         *,
         shrink: Callable[[], bool] = lambda: False,
+        most_tries: int = TRIES,
         ask_again: bool = True,
     ) -> T:
         """An authorized call: see Exchange.ask. After a 401 a renewed token is tried, or once more the fixed one
         (a lone 401 happens), unless `ask_again` is False. Raises CredentialError when that is refused too."""
 
         def ask() -> T:
-            return self._exchange.ask(request, kind, decode, headers=self._headers, shrink=shrink)
+            return self._exchange.ask(
+                request, kind, decode, headers=self._headers, shrink=shrink, most_tries=most_tries
+            )
 
         try:
             try:

@@ -63,6 +63,7 @@ class Exchange:
         *,
         headers: Callable[[], Mapping[str, str]] = dict,
         shrink: Callable[[], bool] = lambda: False,
+        most_tries: int = TRIES,
     ) -> T:
         """The decoded answer.
 
@@ -70,7 +71,7 @@ class Exchange:
         large, and returns whether it made the next request smaller; that try does not count. `decode` raises
         BadResponse. Raises RunError (Unauthorized for a 401) and Cancelled.
         """
-        tries = _Tries(shrink, self._time)
+        tries = _Tries(shrink, most_tries, self._time)
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
             stop=tries.are_over,
@@ -137,8 +138,9 @@ class Exchange:
 class _Tries:
     """Counts the tries of one call; those that led to a smaller request do not count."""
 
-    def __init__(self, shrink: Callable[[], bool], time: Time) -> None:
+    def __init__(self, shrink: Callable[[], bool], most: int, time: Time) -> None:
         self._shrink = shrink
+        self._most = most
         self._time = time
         self._failed = 0
         self._error: BaseException | None = None
@@ -146,7 +148,7 @@ class _Tries:
     @property
     def words(self) -> str:
         """Short, for a status line."""
-        return f"{_in_short(self._error)}, try {self._failed + 1} of {TRIES}"
+        return f"{_in_short(self._error)}, try {self._failed + 1} of {self._most}"
 
     def are_over(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -156,7 +158,7 @@ class _Tries:
         self._failed += 1
         if isinstance(error, Unavailable) and error.after_s > LONGEST_UNAVAILABLE_S:
             return True
-        return self._failed >= TRIES
+        return self._failed >= self._most
 
     def seconds(self, state: RetryCallState) -> float:
         """Tenacity asks for the wait first and for the end after it, so this one looks at the try before."""

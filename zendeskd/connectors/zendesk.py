@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from zendeskd.cancel import CancelToken
-from zendeskd.connectors.account import Account
+from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.base import CredentialDoor, Source
 from zendeskd.connectors.budgets import ACCOUNT, Accounts
 from zendeskd.connectors.faults import Answer
@@ -104,7 +104,7 @@ class ZendeskSource:
 
     def check(self) -> Identity:
         """Two calls: who the credentials are, and whether they may read. Raises RunError with the reason in words."""
-        me = self._account.get(lambda: Request("/api/v2/users/me.json"), ACCOUNT, _decode_me)
+        me = self._account.get(lambda: Request("/api/v2/users/me.json"), ACCOUNT, _decode_me, most_tries=FEW_TRIES)
         if me.id is None:
             raise CredentialError(
                 "Zendesk took the call for an anonymous one: it does not accept these credentials.",

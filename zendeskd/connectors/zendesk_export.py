@@ -8,18 +8,18 @@ out; tickets of AI agents come only with `support_type_scope=all`; deleted ticke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from zendeskd.connectors.account import Account
+from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.budgets import EXPORT
 from zendeskd.connectors.faults import Answer, Rejected
 from zendeskd.connectors.transport import Request
 from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope, instant_of
-from zendeskd.errors import CursorInvalid, CursorStuck, PermissionDenied
+from zendeskd.errors import CursorInvalid, CursorStuck, PermissionDenied, RunError
 from zendeskd.models import Page, Position
 
 PATH: Final = "/api/v2/incremental/tickets/cursor"
@@ -76,7 +76,7 @@ class ExportReader:
         cursor = position.cursor
         start = None if cursor is not None else self._start(position.since, self._account.time.now() - LAG)
         while True:
-            page = self._too_recent_is_nothing(cursor, start)
+            page = self._too_recent_is_nothing(self._page, cursor, start)
             yield page
             if page.end_of_stream:
                 return
@@ -90,21 +90,28 @@ class ExportReader:
 
     def first(self, *, ask_again: bool) -> None:
         """The cheapest call that needs all the rights of a run."""
-        now = self._account.time.now()
-        start = int((now - LEGACY_LAG).timestamp())
-        self._too_recent_is_nothing(None, start, per_page=1, ask_again=ask_again)
+        start = int((self._account.time.now() - LEGACY_LAG).timestamp())
+
+        def call(cursor: str | None, start: int | None) -> Page:
+            return self._account.get(
+                lambda: _request(cursor, start, 1), EXPORT, self._decode, most_tries=FEW_TRIES, ask_again=ask_again
+            )
+
+        self._too_recent_is_nothing(call, None, start)
 
     def _start(self, since: datetime | None, latest: datetime) -> int:
         """`start_time`: 0 is the beginning."""
         return 0 if since is None else max(0, int(min(since, latest).timestamp()))
 
     def _too_recent_is_nothing(
-        self, cursor: str | None, start: int | None, *, per_page: int | None = None, ask_again: bool = True
+        self, call: Callable[[str | None, int | None], Page], cursor: str | None, start: int | None
     ) -> Page:
         """A page; where the start is refused as too recent, once more by the server's own clock, then nothing new."""
         for lag in (LAG, LEGACY_LAG, None):
             try:
-                return self._page(cursor, start, per_page, ask_again)
+                return call(cursor, start)
+            except PermissionDenied as error:
+                raise self._refused("refuses the incremental export of tickets", error, error.hint) from error
             except Rejected as error:
                 if not _is_too_recent(error):
                     raise self._meaning_of(error, cursor) from error
@@ -114,23 +121,10 @@ class ExportReader:
                 start = min(start, max(0, int(latest.timestamp())))
         return Page(records=[], end_of_stream=True)
 
-    def _page(self, cursor: str | None, start: int | None, per_page: int | None, ask_again: bool) -> Page:
-        def request() -> Request:
-            place: dict[str, str | int] = {"cursor": cursor} if cursor is not None else {"start_time": start or 0}
-            size = per_page or self._page_size.now
-            return Request(PATH, {**place, "support_type_scope": "all", "include": INCLUDE, "per_page": size})
-
-        try:
-            page = self._account.get(request, EXPORT, self._decode, shrink=self._page_size.shrink, ask_again=ask_again)
-        except PermissionDenied as error:
-            raise PermissionDenied(
-                "Zendesk refuses the incremental export of tickets (HTTP 403).",
-                hint=f"{error.hint} Without the export: {self._list_instead()}",
-                status=error.status,
-                request_id=error.request_id,
-            ) from error
-        if per_page is None:
-            self._page_size.went_well()
+    def _page(self, cursor: str | None, start: int | None) -> Page:
+        size = self._page_size
+        page = self._account.get(lambda: _request(cursor, start, size.now), EXPORT, self._decode, shrink=size.shrink)
+        size.went_well()
         return page
 
     def _decode(self, answer: Answer) -> Page:
@@ -152,17 +146,18 @@ class ExportReader:
             watermark=watermark,
         )
 
-    def _list_instead(self) -> str:
-        return f"zendeskctl org set {self._account.org} --strategy list"
+    def _refused(self, how: str, error: RunError, hint: str) -> PermissionDenied:
+        without = f"Without the export: zendeskctl org set {self._account.org} --strategy list"
+        return PermissionDenied(
+            f"Zendesk {how} (HTTP {error.status}).",
+            hint=f"{hint} {without}".strip(),
+            status=error.status,
+            request_id=error.request_id,
+        )
 
     def _meaning_of(self, error: Rejected, cursor: str | None) -> Exception:
         if error.status == 404 and error.name == "InvalidEndpoint":
-            return PermissionDenied(
-                "Zendesk does not offer the incremental export of tickets to this account (HTTP 404).",
-                hint=f"Without the export: {self._list_instead()}",
-                status=404,
-                request_id=error.request_id,
-            )
+            return self._refused("does not offer the incremental export of tickets to this account", error, "")
         if cursor is not None and error.status in {400, 404, 422}:
             return CursorInvalid(
                 f"Zendesk does not accept the stored cursor any more (HTTP {error.status}).",
@@ -170,6 +165,11 @@ class ExportReader:
                 request_id=error.request_id,
             )
         return error
+
+
+def _request(cursor: str | None, start: int | None, per_page: int) -> Request:
+    place: dict[str, str | int] = {"cursor": cursor} if cursor is not None else {"start_time": start or 0}
+    return Request(PATH, {**place, "support_type_scope": "all", "include": INCLUDE, "per_page": per_page})
 
 
 def _is_too_recent(error: Rejected) -> bool:

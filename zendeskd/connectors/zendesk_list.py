@@ -20,10 +20,11 @@ from typing import Final
 
 import msgspec
 
-from zendeskd.connectors.account import Account
+from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.faults import Answer, Rejected
+from zendeskd.connectors.odd_text import text_of
 from zendeskd.connectors.transport import Request
-from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope, text_of
+from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope
 from zendeskd.errors import BadResponse, CursorInvalid, CursorStuck
 from zendeskd.models import Deletion, Page, Position, Quarantined, parse_stamp, stamp
 
@@ -107,7 +108,9 @@ class ListReader:
 
     def first(self, *, ask_again: bool) -> None:
         """The cheapest call that needs all the rights of a run."""
-        self._account.get(lambda: _tickets_request(None, size=1), "list", self._decode, ask_again=ask_again)
+        self._account.get(
+            lambda: _tickets_request(None, size=1), "list", self._decode, most_tries=FEW_TRIES, ask_again=ask_again
+        )
 
     def _tickets(self, begin: Sequence[str | None]) -> Iterator[Page]:
         """Pages whose cursor is the list's own, the last with `end_of_stream`. `begin`: cursors to try in turn."""

@@ -7,7 +7,6 @@ are normal. Speed matters here, a first import is millions of tickets: no regula
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -16,6 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from zendeskd.connectors.faults import Answer
+from zendeskd.connectors.odd_text import escaped, mask, slices, text_of
 from zendeskd.errors import BadResponse
 from zendeskd.models import Link, Quarantined, Record, stamp
 
@@ -104,9 +104,9 @@ def decode_envelope(answer: Answer, decoder: msgspec.json.Decoder[E]) -> tuple[E
         problem = str(error)
     try:
         # half a surrogate pair in one ticket makes the parser refuse the whole page
-        masked = _mask(answer.body)
+        masked = mask(answer.body)
         envelope = decoder.decode(masked)
-        return envelope, _slices(answer.body, masked, envelope.tickets)
+        return envelope, slices(answer.body, masked, (bytes(raw) for raw in envelope.tickets))
     except _UNREADABLE as error:
         media = answer.headers.get("content-type", "no content type")[:60]
         raise BadResponse(
@@ -149,16 +149,16 @@ class TicketMapper:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            text = _escaped(raw)
+            text = escaped(raw)
             raw = text.encode()
         try:
             ticket = _decode_ticket(raw)
             if _has_nul(ticket):
-                ticket = _decode_ticket(_mask(raw))
+                ticket = _decode_ticket(mask(raw))
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:  # half a surrogate pair
-            ticket = _decode_ticket(_mask(raw))
+            ticket = _decode_ticket(mask(raw))
         updated_at = _instant(ticket.updated_at)
         requester = users.get(ticket.requester_id) if ticket.requester_id is not None else None
         assignee = users.get(ticket.assignee_id) if ticket.assignee_id is not None else None
@@ -287,44 +287,8 @@ def _links(ticket: _Ticket) -> tuple[Link, ...]:
 
 def _set_aside(raw: bytes, error: Exception) -> Quarantined:
     try:
-        external_id = str(_decode_id(_mask(raw)).id)
+        external_id = str(_decode_id(mask(raw)).id)
     except _UNREADABLE:
         external_id = None
     reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
     return Quarantined(raw=text_of(raw), reason=reason, external_id=external_id)
-
-
-def text_of(raw: bytes) -> str:
-    """Any bytes as text that a database can hold."""
-    return raw.decode(errors="replace").replace("\0", "\ufffd")
-
-
-# --- rare: what JSON allows and a database or the parser does not ---------------------------------------------------
-
-_ESCAPES: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
-    rb"|(?P<bad>u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
-
-
-def _mask(data: bytes) -> bytes:
-    """The same JSON, byte for byte as long, with U+FFFD for escaped NULs and half surrogate pairs."""
-    return _ESCAPES.sub(lambda found: b"\\ufffd" if found["bad"] else found[0], data)
-
-
-def _slices(body: bytes, masked: bytes, tickets: Sequence[msgspec.Raw]) -> list[bytes]:
-    """The bytes of `body` where each ticket stands in its masked twin."""
-    slices, position = [], 0
-    for ticket in tickets:
-        part = bytes(ticket)
-        position = masked.index(part, position)
-        slices.append(body[position : position + len(part)])
-        position += len(part)
-    return slices
-
-
-def _escaped(raw: bytes) -> str:
-    """Text of bytes that are UTF-8 but for surrogates, which become escapes. Raises UnicodeDecodeError otherwise."""
-    text = raw.decode(errors="surrogatepass")
-    return "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text)
