@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -42,7 +43,7 @@ def examine(
     become_owner(config.state_dir)
     pid = _daemon_pid(config)
     findings = [
-        ok("configuration", f"{config.file or 'no file'}; zendeskd check --show tells every value"),
+        _configuration(config),
         _clock(config, now(), pid),
         *_folders(config),
         *_database(config, pid),
@@ -86,6 +87,13 @@ def become_owner(state_dir: Path) -> None:
 
 
 # --- one thing each ---------------------------------------------------------------------------------------------------
+
+
+def _configuration(config: Config) -> Finding:
+    detail = f"{config.file or 'no file'}; zendeskd check --show tells every value"
+    if config.state_dir != paths.SYSTEM_STATE and paths.SYSTEM_STATE.exists() and not paths.is_system_wide():
+        return warning("configuration", detail, f"for the daemon of {paths.SYSTEM_STATE} run this as root")
+    return ok("configuration", detail)
 
 
 def _clock(config: Config, now: datetime, pid: int | None) -> Finding:
@@ -170,6 +178,8 @@ def _database(config: Config, pid: int | None) -> list[Finding]:
 
 def _key(config: Config, pid: int | None) -> Finding:
     place = _key_file(config)
+    if place is None and pid is None and (unit := _unit_that_loads_it(config)):
+        return ok("key", f"handed over by systemd when the unit starts ({unit})")
     if place is None and _has_credentials(config, pid):
         return failed(
             "key",
@@ -241,6 +251,22 @@ def _key_file(config: Config) -> Path | None:
         if folder is not None and (folder / KEY_NAME).exists():
             return folder / KEY_NAME
     return None
+
+
+def _unit_that_loads_it(config: Config) -> Path | None:
+    """The unit file or drop-in whose LoadCredential= names the key."""
+    if config.state_dir != paths.SYSTEM_STATE:
+        return None
+    drop_ins = (drop_in for unit in paths.UNIT_FILES for drop_in in sorted(Path(f"{unit}.d").glob("*.conf")))
+    return next((file for file in (*paths.UNIT_FILES, *drop_ins) if _loads_key(file)), None)
+
+
+def _loads_key(unit: Path) -> bool:
+    try:
+        lines = unit.read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(re.match(rf"LoadCredential(Encrypted)?={re.escape(KEY_NAME)}\b", line) for line in lines)
 
 
 def _vault(config: Config) -> Vault | None:

@@ -200,6 +200,25 @@ def test_a_key_that_is_lost(installed: Host, account: Account) -> None:
     assert not (installed.state / "master.key").exists(), "a new key would open nothing"
 
 
+def test_a_key_that_systemd_hands_over(installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed.add("acme", account.base_url, account.credential)
+    (installed.state / "master.key").unlink()
+    unit = installed.state.parent / "zendeskd.service"
+    drop_in = Path(f"{unit}.d") / "key.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nLoadCredential=master.key:/etc/zendeskd/master.key\n")
+    monkeypatch.setattr(paths, "SYSTEM_STATE", installed.state)
+    monkeypatch.setattr(paths, "UNIT_FILES", (unit,))
+    finding = installed.says("key")
+    assert (finding.word, str(drop_in) in finding.detail) == (Word.OK, True)
+
+
+def test_a_user_is_told_that_these_are_not_the_systems(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "SYSTEM_STATE", host.config.parent)
+    monkeypatch.setattr(paths, "is_system_wide", lambda: False)
+    assert host.says("configuration").hint == f"for the daemon of {host.config.parent} run this as root"
+
+
 def test_a_disk_that_is_full(installed: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
