@@ -8,12 +8,15 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, TextIO
 
-from zendeskd import __version__, verbs
+from zendeskd import __version__, paths, verbs
 from zendeskd.errors import ConfigError, ZendeskdError
+from zendeskd.models import utcnow
 from zendeskd.present import clean, clean_block
 from zendeskd.verbs.base import Call, Parser
 from zendeskd.verbs.documents import ErrorDocument, error_body
@@ -27,31 +30,79 @@ _WITH_VALUE: Final = {"--socket", "--timeout"}
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. -> exit code, see `verbs.exits`."""
     words = list(sys.argv[1:] if argv is None else argv)
+    code = run(words, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
     try:
-        code = _answer(words)
         sys.stdout.flush()
+    except OSError:  # `run` has said so; without this Python would say it again on its way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def run(
+    words: list[str],
+    *,
+    stdin: TextIO,
+    stdout: TextIO,
+    stderr: TextIO,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime] = utcnow,
+    monotonic: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], object] | None = None,
+) -> int:
+    """Carry out one command line on these streams. -> exit code. Raises nothing a command can run into."""
+    given = _Given(stdin, stdout, stderr, environ, now, monotonic, pause or threading.Event().wait)
+    try:
+        code = _answer(words, given)
+        stdout.flush()
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:  # `zendeskctl records | head`
-        _discard_stdout()
         return Exit.CLOSED_PIPE
     except OSError as error:  # a full disk behind `> file`
-        sys.stderr.write(f"zendeskctl: cannot write: {error.strerror}\n")
-        _discard_stdout()
+        stderr.write(f"zendeskctl: cannot write: {error.strerror}\n")
         return Exit.FAILED
     return code
 
 
-def _answer(words: list[str]) -> int:
+class _Given(NamedTuple):
+    """What a command line is carried out with."""
+
+    stdin: TextIO
+    stdout: TextIO
+    stderr: TextIO
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    pause: Callable[[float], object]
+
+    def terminal(
+        self, *, json: bool, ascii_only: bool = False, no_color: bool = False, quiet: bool = False
+    ) -> Terminal:
+        return Terminal(
+            stdin=self.stdin,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            environ=self.environ,
+            json=json,
+            ascii_only=ascii_only,
+            no_color=no_color,
+            quiet=quiet,
+        )
+
+
+def _answer(words: list[str], given: _Given) -> int:
     name = ""
     try:
         name, rest = split(words)
         if not name:
-            sys.stdout.write(overview(rest))
+            given.stdout.write(overview(rest))
             return Exit.OK
-        return _carry_out(name, rest)
+        return _carry_out(name, rest, given)
     except ZendeskdError as error:
-        return _report(error, name, words)
+        return _report(error, name, given.terminal(json="--json" in words))
+
+
+# --- which verb -------------------------------------------------------------------------------------------------------
 
 
 def split(words: list[str]) -> tuple[str, list[str]]:
@@ -106,53 +157,47 @@ def _unknown(word: str, known: list[str]) -> UsageProblem:
     return UsageProblem(f"{clean(word)!r} is no verb of zendeskctl", hint=hint)
 
 
-def _carry_out(name: str, rest: list[str]) -> int:
+# --- doing it ---------------------------------------------------------------------------------------------------------
+
+
+def _carry_out(name: str, rest: list[str], given: _Given) -> int:
     verb = verbs.load(name)
-    try:
-        options = verb.parser().parse_args(rest)
-    except SystemExit:  # argparse printed the help
+    parser = verb.parser()
+    if {"-h", "--help"} & set(rest):
+        given.stdout.write(parser.format_help())
         return Exit.OK
-    terminal = Terminal(
-        stdin=sys.stdin,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-        environ=os.environ,
-        json=options.json,
-        ascii_only=options.ascii,
-        no_color=options.no_color,
-        quiet=options.quiet,
+    options = parser.parse_args(rest)
+    terminal = given.terminal(
+        json=options.json, ascii_only=options.ascii, no_color=options.no_color, quiet=options.quiet
     )
-    call = Call(options, terminal, options.socket or default_socket())
+    socket = options.socket or paths.default_socket(given.environ)
+    call = Call(options, terminal, socket, now=given.now, monotonic=given.monotonic, pause=given.pause)
     try:
         return int(verb.run(call))
     finally:
         call.close()
 
 
-def default_socket() -> Path:
-    from zendeskd import paths
-
-    return paths.default_socket(os.environ)
-
-
-def _report(error: ZendeskdError, verb: str, words: list[str]) -> int:
+def _report(error: ZendeskdError, verb: str, terminal: Terminal) -> int:
     """An error to the person (or to the script), and its exit code."""
-    code = exit_of(error)
-    if verb == "health":  # its exit codes are those of monitoring plug-ins: this is "unknown"
-        sys.stdout.write(f"ZENDESKD UNKNOWN - {clean(error.detail)}\n")
-        return 3
-    terminal = Terminal(stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
-    if "--json" in words:
+    monitoring = verb == "health"  # its exit codes are those of monitoring plug-ins: 3 is "unknown"
+    code = 3 if monitoring else int(exit_of(error))
+    if terminal.json:
         terminal.document(ErrorDocument(error=error_body(error)))
+        return code
+    if monitoring:
+        terminal.line(f"ZENDESKD UNKNOWN - {clean(error.detail).replace('|', '/')}")
         return code
     if isinstance(error, UsageProblem) and error.usage:
         terminal.complain(error.usage)
-    details = error.problems if isinstance(error, ConfigError) else (error.detail,)
-    for detail in details:
+    for detail in error.problems if isinstance(error, ConfigError) else (error.detail,):
         terminal.complain(f"zendeskctl: {clean_block(detail)}")
     if error.hint:
         terminal.complain(f"  {clean_block(error.hint)}")
     return code
+
+
+# --- help -------------------------------------------------------------------------------------------------------------
 
 
 def overview(words: list[str]) -> str:
@@ -176,14 +221,6 @@ def overview(words: list[str]) -> str:
 _FOOT: Final = """zendeskctl VERB --help tells more. Without a verb: status.
 The daemon itself is started and stopped by systemctl start|stop zendeskd.
 """
-
-
-def _discard_stdout() -> None:
-    """What is still buffered has nowhere to go: without this Python would complain about it on its way out."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        return
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from zendeskd import wire
-from zendeskd.models import parse_stamp, stamp
+from zendeskd.models import parse_stamp
 
 Tone = Literal["plain", "good", "warn", "bad", "busy", "dim"]
 
@@ -382,8 +382,3 @@ def _pad(cell: Cell, column: Column, cells: int, *, last: bool) -> Cell:
     if column.right:
         return Cell(room + cell.text, cell.tone)
     return cell if last else Cell(cell.text + room, cell.tone)
-
-
-def stamp_of(when: datetime) -> str:
-    """An instant as the API writes it."""
-    return stamp(when)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import re
-import threading
-import time
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+import msgspec
 
 from zendeskd import __version__
-from zendeskd.models import SYSTEMS, utcnow
+from zendeskd.models import SYSTEMS
 from zendeskd.verbs.exits import Exit, UsageProblem
 from zendeskd.verbs.terminal import Terminal
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from zendeskd.client import Client
 
 HELP_WIDTH: Final = 100
@@ -29,7 +33,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str, usage: str, examples: Sequence[str], description: str) -> None:
         super().__init__(
             prog=prog,
-            usage=f"{prog} {usage}".rstrip(),
+            usage=textwrap.fill(
+                f"{prog} {usage}", HELP_WIDTH - 7, subsequent_indent=" " * 9, break_on_hyphens=False
+            ).rstrip(),
             description=description,
             allow_abbrev=False,
             formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26, width=HELP_WIDTH),
@@ -46,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb of `zendeskctl`. `operations`: what it calls of `wire.OPERATIONS`."""
+    """One verb of `zendeskctl`. `operations`: what it calls of `wire.OPERATIONS`; `documents`: what --json prints."""
 
     name: str  # "status", "org add"
     summary: str
@@ -55,6 +61,7 @@ class Verb:
     prepare: Callable[[argparse.ArgumentParser], None]
     run: Callable[[Call], Exit | int]
     operations: tuple[str, ...] = ()
+    documents: tuple[type[msgspec.Struct], ...] = ()
     description: str = ""
 
     def parser(self) -> Parser:
@@ -88,22 +95,26 @@ class Call:
         terminal: Terminal,
         socket: Path,
         *,
-        now: Callable[[], datetime] = utcnow,
-        monotonic: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], object] | None = None,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        pause: Callable[[float], object],
     ) -> None:
         self.options: Any = options
         self.terminal = terminal
         self.socket = socket
         self.now = now
         self.monotonic = monotonic
-        self.pause = pause or threading.Event().wait
+        self.pause = pause
         self._client: Client | None = None
 
     @property
     def daemon(self) -> Client:
-        """The client, made when it is first needed: the import is most of what a command costs."""
+        """The client, made when it is first needed: the import is most of what a command costs.
+
+        `httpx` brings a command line of its own if it finds click and rich, which takes as long as all the rest
+        (0.07 s); told that it is not there, it goes without."""
         if self._client is None:
+            sys.modules.setdefault("httpx._main", cast("ModuleType", None))
             from zendeskd.client import Client
 
             agent = f"zendeskctl/{__version__}"

@@ -1,116 +1,25 @@
-"""`trigger`, `start`, `stop`, `interval`, `cancel`: what a person asks of one or many organisations.
-
-Several organisations are several calls: what one refuses does not keep the others from it, and the exit code says so.
-"""
+"""`trigger`, `start`, `stop`, `interval`, `cancel`: what a person asks of one or many organisations."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from zendeskd import present, wire
-from zendeskd.errors import ZendeskdError
 from zendeskd.models import stamp
 from zendeskd.verbs.base import Call, Verb, add_system, add_yes, duration
-from zendeskd.verbs.documents import CommandItem, CommandList, error_body
-from zendeskd.verbs.exits import Exit, UsageProblem, exit_of
+from zendeskd.verbs.documents import CommandList
+from zendeskd.verbs.exits import Exit, TimedOut, UsageProblem
 from zendeskd.verbs.follow import WAIT_S, Deadline, ended, failed
-
-_FAILED_LAST: Final = frozenset({"failed", "interrupted"})
-
-
-# --- many organisations -----------------------------------------------------------------------------------------------
-
-
-def _several(parser: argparse.ArgumentParser, *, failed_too: bool = False) -> None:
-    parser.add_argument("orgs", metavar="ORG", nargs="*", help="organisations")
-    parser.add_argument("--all", action="store_true", help="every organisation")
-    if failed_too:
-        parser.add_argument("--failed", action="store_true", help="every organisation whose last run failed")
-    add_system(parser)
-
-
-def _chosen(call: Call) -> list[str]:
-    """The organisations that the command line means. Raises UsageProblem unless it says so in exactly one way."""
-    options = call.options
-    sets = [flag for flag in ("all", "failed") if getattr(options, flag, False)]
-    if len(sets) + bool(options.orgs) != 1:
-        known = " or ".join(f"--{flag}" for flag in ("all", "failed") if hasattr(options, flag))
-        raise UsageProblem(f"name organisations or give {known}, one of them")
-    if options.orgs:
-        return list(dict.fromkeys(options.orgs))
-    items = call.daemon.sync_status(options.system).items
-    if sets == ["failed"]:
-        items = [item for item in items if item.last_status in _FAILED_LAST and item.is_active]
-        blocked = [item.organization_id for item in items if item.state == "blocked"]
-        if blocked:
-            call.terminal.say(f"Left out, as they are blocked: {present.clean(', '.join(blocked))}")
-        items = [item for item in items if item.state != "blocked"]
-    return [item.organization_id for item in items]
-
-
-def _each(
-    call: Call, orgs: Sequence[str], action: str, ask: Callable[[str], CommandItem]
-) -> tuple[list[CommandItem], list[Exit]]:
-    """Ask for each organisation in turn. A refusal becomes its item's error; an unreachable daemon ends it all."""
-    items: list[CommandItem] = []
-    codes: list[Exit] = []
-    for org in orgs:
-        try:
-            items.append(ask(org))
-        except ZendeskdError as error:
-            code = exit_of(error)
-            if code in {Exit.UNREACHABLE, Exit.INCOMPATIBLE} or len(orgs) == 1:
-                raise
-            items.append(
-                CommandItem(
-                    organization_id=org, system_type=call.options.system, action=action, error=error_body(error)
-                )
-            )
-            codes.append(code)
-    return items, codes
-
-
-def _worst(codes: Iterable[Exit]) -> Exit:
-    """One code for many: theirs if they agree, else `FAILED`."""
-    different = set(codes)
-    return Exit.OK if not different else different.pop() if len(different) == 1 else Exit.FAILED
-
-
-def _show(call: Call, items: Sequence[CommandItem], words: Callable[[CommandItem], str]) -> None:
-    if call.terminal.json:
-        call.terminal.document(CommandList(items=list(items)))
-        return
-    for item in items:
-        name = present.clean(item.organization_id)
-        if item.error is None:
-            call.terminal.line(f"{name}: {words(item)}")
-        else:
-            call.terminal.complain(
-                f"{name}: {present.clean(item.error.detail)} {present.clean(item.error.hint)}".rstrip()
-            )
-
-
-def _changed(org: str, reply: wire.Changed) -> CommandItem:
-    return CommandItem(
-        organization_id=org,
-        system_type=reply.system_type,
-        action=reply.action,
-        run_id=reply.run_id,
-        state=reply.state,
-        changed=reply.changed,
-        interval=reply.interval,
-        next_run_at=reply.next_run_at,
-    )
-
+from zendeskd.verbs.many import Asked, add_organizations, ask_each, chosen, tell
 
 # --- trigger ----------------------------------------------------------------------------------------------------------
 
 
 def _prepare_trigger(parser: argparse.ArgumentParser) -> None:
-    _several(parser, failed_too=True)
+    add_organizations(parser, failed_too=True)
     parser.add_argument("--wait", action="store_true", help="until the runs have ended; 1 if one failed")
     parser.add_argument("--strict", action="store_true", help="with --wait: a partial run counts as failed")
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="with --wait: how long (default 10m)")
@@ -121,34 +30,34 @@ def _trigger(call: Call) -> Exit:
     if options.strict and not options.wait:
         raise UsageProblem("--strict goes with --wait")
     deadline = Deadline(call, options.timeout or WAIT_S)
-    orgs = _chosen(call)
-
-    def ask(org: str) -> CommandItem:
-        reply = call.daemon.trigger(org, options.system)
-        item = CommandItem(organization_id=org, system_type=options.system, action="trigger")
-        item.run_id, item.state, item.joined = reply.run_id, reply.state, reply.joined
-        return item
-
-    items, codes = _each(call, orgs, "trigger", ask)
-    if not orgs:
-        call.terminal.say("No organisation to trigger.")
+    done = ask_each(call, chosen(call), "trigger", lambda org: call.daemon.trigger(org, options.system))
     if not options.wait:
-        _show(call, items, _asked)
-        return _worst(codes)
-    if not call.terminal.json:
-        for item in items:
-            if item.error is None:
-                call.terminal.say(f"{present.clean(item.organization_id)}: {_asked(item)}")
-    by_id = {item.run_id: item for item in items if item.run_id is not None}
-    for run in ended(call, list(by_id), deadline):
-        by_id[run.id].run, by_id[run.id].state = run, run.status
-    _show(call, items, lambda item: f"run {item.run_id} {outcome(item.run)}")
-    codes += [Exit.FAILED for item in items if item.run is not None and failed(item.run, strict=options.strict)]
-    return _worst(codes)
+        return tell(call, done, _asked)
+    for one in done:
+        if one.error is None and not call.terminal.json:
+            call.terminal.say(f"{present.clean(one.org)}: {_asked(one)}")
+    _await(call, done, deadline)
+    runs = [one.run for one in done if one.run is not None]
+    bad = [Exit.FAILED] if any(failed(run, strict=options.strict) for run in runs) else []
+    return tell(call, done, lambda one: f"run {one.accepted.run_id} {outcome(one.run)}", *bad)
 
 
-def _asked(item: CommandItem) -> str:
-    return f"run {item.run_id} {item.state}" + (", joined" if item.joined else "")
+def _asked(one: Asked) -> str:
+    return f"run {one.accepted.run_id} {one.accepted.state}" + (", joined" if one.accepted.joined else "")
+
+
+def _await(call: Call, done: Sequence[Asked], deadline: Deadline) -> None:
+    """Until the runs have ended. Past the deadline, those of several that have not get TimedOut as their error; one
+    alone raises it."""
+    by_id = {one.accepted.run_id: one for one in done if one.error is None}
+    try:
+        for run in ended(call, list(by_id), deadline):
+            by_id[run.id].run = run
+    except TimedOut as error:
+        if len(done) == 1:
+            raise
+        for one in by_id.values():
+            one.error = None if one.run is not None else error
 
 
 def outcome(run: wire.RunSummary | None) -> str:
@@ -167,35 +76,33 @@ def outcome(run: wire.RunSummary | None) -> str:
 
 
 def _prepare_start(parser: argparse.ArgumentParser) -> None:
-    _several(parser)
+    add_organizations(parser)
     parser.add_argument("--interval", metavar="CRON", help="and change its schedule")
 
 
 def _start(call: Call) -> Exit:
     options = call.options
     _not_the_daemon(call, "start")
-    items, codes = _each(
-        call,
-        _chosen(call),
-        "start",
-        lambda org: _changed(org, call.daemon.start(org, options.system, interval=options.interval)),
+    done = ask_each(
+        call, chosen(call), "start", lambda org: call.daemon.start(org, options.system, interval=options.interval)
     )
-    _show(call, items, lambda item: _started(item, call.now()))
-    return _worst(codes)
+    now = call.now()
+    return tell(call, done, lambda one: _said(one, "started,", "was started already,", now))
 
 
-def _started(item: CommandItem, now: datetime) -> str:
-    done = "started" if item.changed else "was started already"
-    return f"{done}, {item.interval}, next run {_due(item, now)}"
+def _said(one: Asked, changed: str, already: str, now: datetime) -> str:
+    return f"{changed if one.changed.changed else already} {_plan(one, now)}"
 
 
-def _due(item: CommandItem, now: datetime) -> str:
-    left = present.until(item.next_run_at, now)
-    return {"-": "not planned", "now": "now"}.get(left, f"{present.clock(item.next_run_at, now)} (in {left})")
+def _plan(one: Asked, now: datetime) -> str:
+    """`*/15 * * * *, next run 14:37:00 UTC (in 12:14)`."""
+    left = present.until(one.changed.next_run_at, now)
+    due = {"-": "not planned", "now": "now"}.get(left, f"{present.clock(one.changed.next_run_at, now)} (in {left})")
+    return f"{one.changed.interval}, next run {due}"
 
 
 def _prepare_stop(parser: argparse.ArgumentParser) -> None:
-    _several(parser)
+    add_organizations(parser)
     parser.add_argument("--reason", metavar="TEXT", help="shown beside the organisation until it starts again")
     parser.add_argument("--for", dest="span", metavar="TIME", type=duration, help="start again after 30m, 2h, 7d")
     add_yes(parser)
@@ -204,19 +111,17 @@ def _prepare_stop(parser: argparse.ArgumentParser) -> None:
 def _stop(call: Call) -> Exit:
     options = call.options
     _not_the_daemon(call, "stop")
-    orgs = _chosen(call)
-    if len(orgs) > 1 and not options.yes:
-        call.terminal.confirm(f"Stop the schedules of {len(orgs)} organisations.")
+    if options.all and not options.yes:
+        call.terminal.confirm("Stop the schedule of every organisation?")
+    orgs = chosen(call)
+    if len(orgs) > 1 and not options.yes and not options.all:
+        call.terminal.confirm(f"Stop the schedules of {len(orgs)} organisations?")
     until = None if options.span is None else stamp(call.now() + timedelta(seconds=options.span))
-    items, codes = _each(
-        call,
-        orgs,
-        "stop",
-        lambda org: _changed(org, call.daemon.stop(org, options.system, reason=options.reason, until=until)),
+    done = ask_each(
+        call, orgs, "stop", lambda org: call.daemon.stop(org, options.system, reason=options.reason, until=until)
     )
     again = "" if until is None else f" until {present.clock(until, call.now())}"
-    _show(call, items, lambda item: f"stopped{again}" if item.changed else f"was stopped already{again}")
-    return _worst(codes)
+    return tell(call, done, lambda one: f"{'stopped' if one.changed.changed else 'was stopped already'}{again}")
 
 
 def _not_the_daemon(call: Call, verb: str) -> None:
@@ -235,23 +140,18 @@ def _prepare_interval(parser: argparse.ArgumentParser) -> None:
 
 def _interval(call: Call) -> Exit:
     options = call.options
-    cron, now = options.cron, call.now()
-    if len(cron.split()) == 1 and not cron.startswith("@"):
+    if len(options.cron.split()) == 1 and not options.cron.startswith("@"):
         raise UsageProblem(
-            f"{present.clean(cron)!r} is no schedule", hint="quote it: zendeskctl interval acme '*/30 * * * *'"
+            f"{present.clean(options.cron)!r} is no schedule", hint="quote it: zendeskctl interval acme '*/30 * * * *'"
         )
-    items, codes = _each(
+    done = ask_each(
         call,
         list(dict.fromkeys(options.orgs)),
         "update-interval",
-        lambda org: _changed(org, call.daemon.interval(org, cron, options.system)),
+        lambda org: call.daemon.interval(org, options.cron, options.system),
     )
-    _show(
-        call,
-        items,
-        lambda item: f"{'now' if item.changed else 'was already'} {item.interval}, next run {_due(item, now)}",
-    )
-    return _worst(codes)
+    now = call.now()
+    return tell(call, done, lambda one: _said(one, "now", "was already", now))
 
 
 def _prepare_cancel(parser: argparse.ArgumentParser) -> None:
@@ -264,9 +164,8 @@ def _cancel(call: Call) -> Exit:
     options, org = call.options, call.options.orgs[0]
     if not options.yes:
         call.terminal.confirm(f"Cancel the run of {present.clean(org)}? What is stored stays; the schedule goes on.")
-    items, codes = _each(call, [org], "cancel", lambda org: _changed(org, call.daemon.cancel(org, options.system)))
-    _show(call, items, lambda item: f"run {item.run_id} was asked to end; it does so at its next page")
-    return _worst(codes)
+    done = ask_each(call, [org], "cancel", lambda org: call.daemon.cancel(org, options.system))
+    return tell(call, done, lambda one: f"run {one.changed.run_id} was asked to end; it does so at its next page")
 
 
 VERBS: Final = (
@@ -278,6 +177,7 @@ VERBS: Final = (
         prepare=_prepare_trigger,
         run=_trigger,
         operations=("trigger", "run", "events"),
+        documents=(wire.Accepted, wire.RunDocument, CommandList),
     ),
     Verb(
         name="start",
@@ -287,6 +187,7 @@ VERBS: Final = (
         prepare=_prepare_start,
         run=_start,
         operations=("start",),
+        documents=(wire.Changed, CommandList),
     ),
     Verb(
         name="stop",
@@ -296,6 +197,7 @@ VERBS: Final = (
         prepare=_prepare_stop,
         run=_stop,
         operations=("stop",),
+        documents=(wire.Changed, CommandList),
     ),
     Verb(
         name="interval",
@@ -305,6 +207,7 @@ VERBS: Final = (
         prepare=_prepare_interval,
         run=_interval,
         operations=("interval",),
+        documents=(wire.Changed, CommandList),
     ),
     Verb(
         name="cancel",
@@ -314,5 +217,6 @@ VERBS: Final = (
         prepare=_prepare_cancel,
         run=_cancel,
         operations=("cancel",),
+        documents=(wire.Changed,),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from zendeskd import present
+from zendeskd import present, wire
 from zendeskd.present import Cell, Column
 from zendeskd.verbs.base import Call, Verb, add_system
 from zendeskd.verbs.exits import Exit
@@ -80,6 +80,7 @@ VERBS: Final = (
         prepare=_prepare_set,
         run=_set,
         operations=("set_credentials",),
+        documents=(wire.CredentialsSet,),
         description='Store credentials: the JSON object ({"kind": "api_token", "email": ..., "token": ...}), or with '
         "--kind and its public parts the bare secret, from a file or standard input. On a terminal they are asked for. "
         "A secret is never an argument.",
@@ -92,5 +93,6 @@ VERBS: Final = (
         prepare=_prepare_check,
         run=_check,
         operations=("check_credentials",),
+        documents=(wire.CheckResult,),
     ),
 )

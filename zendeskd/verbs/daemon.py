@@ -77,6 +77,7 @@ VERBS: Final = (
         prepare=nothing,
         run=_reload,
         operations=("reload",),
+        documents=(wire.ReloadResult,),
         description="Check the daemon's settings, apply them, list what changed. A bad file is refused as a whole.",
     ),
     Verb(
@@ -87,6 +88,7 @@ VERBS: Final = (
         prepare=nothing,
         run=_version,
         operations=("status",),
+        documents=(VersionDocument,),
         description="Version of this program and of the daemon, and how the daemon is set up. 0 without a daemon too.",
     ),
 )

@@ -27,7 +27,7 @@ class ErrorDocument(wire.Document, kw_only=True):
 
 
 class CommandItem(wire.Reply, kw_only=True):
-    """What became of a command for one organisation. `error` is null if the daemon took it."""
+    """What became of a command for one of several organisations. `error` is null if the daemon took it."""
 
     organization_id: str
     system_type: str
@@ -38,7 +38,7 @@ class CommandItem(wire.Reply, kw_only=True):
     changed: bool | None = None  # start, stop, interval: false if it was so already
     interval: str | None = None
     next_run_at: str | None = None
-    run: wire.RunSummary | None = None  # with --wait: how it ended
+    run_status: str | None = None  # with --wait: how the run ended; `run ID` has the rest
     error: ErrorBody | None = None
 
 

@@ -9,17 +9,32 @@ from zendeskd.errors import ConfigError, Refusal, ZendeskdError
 
 
 class Exit(IntEnum):
-    OK = 0  # did it; `status`: could report, whatever the state
-    FAILED = 1  # the operation failed; with --wait: the run failed
-    USAGE = 2  # command line, or a file that was given
-    UNREACHABLE = 3  # no daemon answered
-    PERMISSION = 4  # of the socket, or of the caller's role
-    NOT_FOUND = 5  # no such organisation, run or record
-    REFUSED = 6  # not in this state
-    INCOMPATIBLE = 7  # versions too far apart
-    TIMEOUT = 8  # --timeout passed; the work goes on
-    INTERRUPTED = 130  # ctrl+c
-    CLOSED_PIPE = 141  # nobody reads the output any more; what a shell reports for SIGPIPE
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    PERMISSION = 4
+    NOT_FOUND = 5
+    REFUSED = 6
+    INCOMPATIBLE = 7
+    TIMEOUT = 8
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141  # what a shell reports for SIGPIPE
+
+
+MEANING: Final = {
+    Exit.OK: "did it (`status`: could report, whatever the state)",
+    Exit.FAILED: "it failed, or the person said no; with `--wait`: a run failed (with `--strict`: or was partial)",
+    Exit.USAGE: "the command line or a file is wrong; a question without a terminal and without `--yes`",
+    Exit.UNREACHABLE: "no daemon answered",
+    Exit.PERMISSION: "not allowed: the socket belongs to others, or the caller may only look",
+    Exit.NOT_FOUND: "no such organisation, run or record",
+    Exit.REFUSED: "refused in this state, as a trigger while blocked",
+    Exit.INCOMPATIBLE: "versions of program and daemon are too far apart",
+    Exit.TIMEOUT: "`--timeout` passed while waiting; the work goes on",
+    Exit.INTERRUPTED: "ctrl+c",
+    Exit.CLOSED_PIPE: "nobody reads the output any more",
+}
 
 
 class UsageProblem(ZendeskdError):

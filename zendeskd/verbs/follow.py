@@ -13,7 +13,6 @@ from typing import Final
 from zendeskd import present, wire
 from zendeskd.models import FINISHED, RunStatus
 from zendeskd.verbs.base import Call
-from zendeskd.verbs.documents import narrowed
 from zendeskd.verbs.exits import TimedOut
 
 WAIT_S: Final = 600.0
@@ -89,22 +88,23 @@ def _stream(call: Call, deadline: Deadline) -> Iterator[wire.Event | None]:
             yield event
 
 
-def ended(call: Call, run_ids: Sequence[int], deadline: Deadline) -> Iterator[wire.RunSummary]:
-    """Each run once, as it ends. Raises as `looks` does."""
+def ended(call: Call, run_ids: Sequence[int], deadline: Deadline) -> Iterator[wire.RunDocument]:
+    """Each run once, as it ends. Raises as `looks` does, and ApiError for a run that is not there."""
     pending = dict.fromkeys(run_ids)
     if not pending:
         return
-    for event in looks(call, deadline):
-        if event is None:
-            found = [narrowed(call.daemon.run(run_id), wire.RunSummary) for run_id in pending]
-        else:
-            found = [event.run] if event.event == "run" and event.run is not None else []
-        for run in found:
-            if run.id in pending and run.status in FINISHED:
-                del pending[run.id]
-                yield run
-        if not pending:
-            return
+    with closing(looks(call, deadline)) as events:
+        for event in events:
+            if event is None:
+                worth_a_look = list(pending)
+            else:
+                worth_a_look = [event.run.id] if event.run is not None and event.run.id in pending else []
+            for run in (call.daemon.run(run_id) for run_id in worth_a_look):
+                if run.status in FINISHED:
+                    del pending[run.id]
+                    yield run
+            if not pending:
+                return
 
 
 def failed(run: wire.RunSummary, *, strict: bool) -> bool:

@@ -123,6 +123,7 @@ VERBS: Final = (
         prepare=_prepare,
         run=_health,
         operations=("health", "status", "sync_status"),
+        documents=(HealthDocument,),
         description="For monitoring. 2 critical: an organisation is blocked, every one is failing, the daemon stands "
         "still or cannot store. 1 warning: one is failing, late or waits long for a rate limit. 3 unknown: no daemon "
         "answered. Other verbs have other exit codes.",

@@ -240,6 +240,7 @@ VERBS: Final = (
         prepare=_prepare_add,
         run=_add,
         operations=("add_organization",),
+        documents=(wire.OrganizationDocument,),
         description="Add an organisation. On a terminal its credentials are asked for.",
     ),
     Verb(
@@ -250,6 +251,7 @@ VERBS: Final = (
         prepare=_prepare_show,
         run=_show,
         operations=("organization",),
+        documents=(wire.OrganizationDocument,),
     ),
     Verb(
         name="org set",
@@ -260,6 +262,7 @@ VERBS: Final = (
         prepare=_prepare_set,
         run=_set,
         operations=("set_organization",),
+        documents=(wire.OrganizationDocument,),
         description="Change what is given, leave the rest. Schedules: zendeskctl interval.",
     ),
     Verb(
@@ -270,6 +273,7 @@ VERBS: Final = (
         prepare=_prepare_remove,
         run=_remove,
         operations=("remove_organization",),
+        documents=(wire.OrganizationDocument,),
     ),
     Verb(
         name="org list",
@@ -279,5 +283,6 @@ VERBS: Final = (
         prepare=_prepare_list,
         run=_list,
         operations=("organizations",),
+        documents=(wire.OrganizationList,),
     ),
 )

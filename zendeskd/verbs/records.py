@@ -225,6 +225,7 @@ VERBS: Final = (
         prepare=_prepare_records,
         run=_records,
         operations=("records",),
+        documents=(wire.RecordList,),
     ),
     Verb(
         name="record",
@@ -234,6 +235,7 @@ VERBS: Final = (
         prepare=_prepare_record,
         run=_record,
         operations=("record",),
+        documents=(wire.RecordDocument,),
     ),
     Verb(
         name="link",
@@ -246,5 +248,6 @@ VERBS: Final = (
         prepare=_prepare_link,
         run=_link,
         operations=("links", "link", "unlink"),
+        documents=(wire.LinkList,),
     ),
 )

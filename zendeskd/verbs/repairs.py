@@ -158,6 +158,7 @@ VERBS: Final = (
         prepare=_prepare_resync,
         run=_resync,
         operations=("resync",),
+        documents=(wire.Accepted, wire.ResyncPlan),
     ),
     Verb(
         name="reconcile",
@@ -167,5 +168,6 @@ VERBS: Final = (
         prepare=_prepare_reconcile,
         run=_reconcile,
         operations=("reconcile", "reconciliations"),
+        documents=(wire.ReconcileAccepted, wire.ReconcileList),
     ),
 )

@@ -135,6 +135,7 @@ VERBS: Final = (
         prepare=_prepare_runs,
         run=_runs,
         operations=("runs",),
+        documents=(wire.RunList,),
     ),
     Verb(
         name="run",
@@ -144,5 +145,6 @@ VERBS: Final = (
         prepare=_prepare_run,
         run=_run,
         operations=("run",),
+        documents=(wire.RunDocument,),
     ),
 )

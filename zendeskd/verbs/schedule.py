@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from zendeskd import present
+from zendeskd import present, wire
 from zendeskd.verbs.base import Call, Verb, positive
 from zendeskd.verbs.exits import Exit, UsageProblem
 
@@ -42,5 +42,6 @@ VERBS: Final = (
         prepare=_prepare,
         run=_schedule,
         operations=("preview_schedule",),
+        documents=(wire.Preview,),
     ),
 )

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from zendeskd.verbs.base import Call, Verb
-from zendeskd.verbs.exits import Exit
+from zendeskd.verbs.exits import Exit, UsageProblem
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -18,6 +18,8 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
 def _completion(call: Call) -> Exit:
     from zendeskd import completion
 
+    if call.terminal.json:
+        raise UsageProblem("completion prints a script, not JSON")
     call.terminal.lines(completion.script(call.options.shell).splitlines())
     return Exit.OK
 

@@ -52,6 +52,9 @@ def _status(call: Call) -> Exit:
     options, terminal = call.options, call.terminal
     if options.json and options.wide:
         raise UsageProblem("--json and --wide do not go together: JSON always has everything")
+    if options.json and len(options.orgs) == 1 and not options.failing:
+        terminal.document(call.daemon.sync_status_one(options.orgs[0], options.system or SYSTEMS[0]))
+        return Exit.OK
     reply = fetch(call, options.orgs, options.system)
     if options.failing:
         reply.items = [item for item in reply.items if item.health in _TROUBLE]
@@ -150,10 +153,11 @@ VERBS: Final = (
         name="status",
         summary="how every organisation is doing (the default verb)",
         usage="[ORG...] [--failing] [--wide] [--system SYSTEM] [COMMON]",
-        examples=("zendeskctl status", "zendeskctl status --failing --json | jq -r '.items[].organizationId'"),
+        examples=("zendeskctl status", "zendeskctl status --failing --json | jq -r .items[].organizationId"),
         prepare=_prepare_status,
         run=_status,
         operations=("sync_status",),
+        documents=(wire.SyncStatusList, wire.SyncStatusOne),
     ),
     Verb(
         name="explain",
@@ -163,5 +167,6 @@ VERBS: Final = (
         prepare=_prepare_explain,
         run=_explain,
         operations=("sync_status",),
+        documents=(wire.SyncStatusOne,),
     ),
 )

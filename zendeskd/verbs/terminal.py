@@ -6,8 +6,8 @@ Not a terminal: no colour, nothing cut. `--json`: one document. All text that re
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from getpass import getpass
 from typing import Final, TextIO
@@ -40,7 +40,7 @@ class Terminal:
         self.json, self.quiet = json, quiet
         on_terminal = stdout.isatty()
         self.color = on_terminal and not (no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
-        self.width = shutil.get_terminal_size((80, 24)).columns if on_terminal else None
+        self.width = _columns(stdout, environ) if on_terminal else None
         self.voice = Voice(ascii_only=ascii_only or not _can_show_glyphs(stdout))
 
     @property
@@ -125,3 +125,14 @@ def _can_show_glyphs(stream: TextIO) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
+    """Cells of a line of the terminal: $COLUMNS, else what it says itself, else 80."""
+    given = environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given) > 0:
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):  # no descriptor behind it, or not a terminal after all
+        return 80

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from zendeskd import present
+from zendeskd import present, wire
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.verbs.base import Call, Verb
 from zendeskd.verbs.exits import Exit, UsageProblem
@@ -118,6 +118,7 @@ VERBS: Final = (
         prepare=_prepare_import,
         run=_import,
         operations=("import_organizations",),
+        documents=(wire.ImportResult,),
         description="Add many organisations from a JSON file, all or nothing. Organisations that are there already are "
         "left alone unless --update is given.",
     ),
@@ -129,5 +130,6 @@ VERBS: Final = (
         prepare=_prepare_export,
         run=_export,
         operations=("export_organizations",),
+        documents=(wire.FleetExport,),
     ),
 )

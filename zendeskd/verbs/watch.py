@@ -243,6 +243,7 @@ VERBS: Final = (
         prepare=_prepare_watch,
         run=_watch,
         operations=("events", "sync_status", "runs", "run"),
+        documents=(wire.Event,),
         description="One line a change, until ctrl+c; with --json one event a line. Goes on by itself when the daemon "
         "comes back after a restart.",
     ),
@@ -254,5 +255,6 @@ VERBS: Final = (
         prepare=_prepare_wait,
         run=_wait,
         operations=("sync_status", "events"),
+        documents=(wire.SyncStatusOne,),
     ),
 )
