@@ -187,6 +187,18 @@ def test_deletions_in_another_order_are_read_to_their_end(loopback: Loopback, li
     assert sorted(gone(pages)) == list(range(1, 11))
 
 
+def test_a_list_of_deletions_that_cannot_be_sorted_is_read_as_it_is(loopback: Loopback, lists: Lists) -> None:
+    lists.newest_first = False
+    lists.deleted = {n: NOW - timedelta(hours=n) for n in range(1, 250)}
+    refusal = Reply({"error": {"title": "Invalid attribute", "message": "sort"}}, 400)
+    loopback.answer = lambda seen: refusal if "-deleted_at" in seen.params.values() else lists(seen)
+    pages = walk(loopback, Position("list", since=NOW - timedelta(hours=10)))
+    assert sorted(gone(pages)) == list(range(1, 11))
+    loopback.answer = lambda seen: refusal if "deleted" in seen.path else lists(seen)
+    with Opened(loopback, strategy="list") as opened, pytest.raises(BadResponse, match="Invalid attribute|sort"):
+        list(opened.source.pages(Position("list")))
+
+
 def test_a_deletion_is_not_missed_between_two_runs(loopback: Loopback, lists: Lists) -> None:
     place = walk(loopback, Position("list"))
     lists.deleted = {3: NOW - timedelta(minutes=2)}  # the list of deletions lagged

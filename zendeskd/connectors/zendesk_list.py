@@ -84,6 +84,7 @@ class ListReader:
         self._account = account
         self._mapper = mapper
         self._answered_at = account.time.now()  # by the server's clock, where that is behind ours
+        self._deleted_sort = {"sort": "-deleted_at"}
 
     def pages(self, position: Position) -> Iterator[Page]:
         """Every changed ticket, then every deletion. Raises CursorInvalid and every RunError of a call."""
@@ -183,9 +184,13 @@ class ListReader:
 
     def _deleted_page(self, cursor: str | None, oldest: datetime) -> tuple[Page, list[datetime], str | None]:
         """One page of deletions, their times, and the cursor of the next page (None: this is the last)."""
-        place: dict[str, str | int] = {} if cursor is None else {"page[after]": cursor}
-        request = Request(DELETED, {"sort": "-deleted_at", "page[size]": PAGE, **place})
-        listing = self._account.get(lambda: request, "deleted", _decode_listing_of_deleted)
+        try:
+            listing = self._listing_of_deleted(cursor)
+        except Rejected as error:
+            if error.status != 400 or cursor is not None or not self._deleted_sort:
+                raise
+            self._deleted_sort = {}  # sorting is documented for the older pages of this list only
+            listing = self._listing_of_deleted(cursor)
         page = Page(records=[], end_of_stream=False, strategy="list")
         times: list[datetime] = []
         for raw in listing.deleted_tickets:
@@ -200,6 +205,11 @@ class ListReader:
                 page.deletions.append(Deletion(str(one.id), "ticket", stamp(at)))
         has_more = listing.meta.has_more and bool(listing.meta.after_cursor)
         return page, times, listing.meta.after_cursor if has_more else None
+
+    def _listing_of_deleted(self, cursor: str | None) -> _DeletedListing:
+        place: dict[str, str | int] = {} if cursor is None else {"page[after]": cursor}
+        request = Request(DELETED, {"page[size]": PAGE, **self._deleted_sort, **place})
+        return self._account.get(lambda: request, "deleted", _decode_listing_of_deleted)
 
 
 def made_cursor(since: datetime | None) -> str | None:
