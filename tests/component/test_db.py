@@ -17,6 +17,7 @@ from tests.fixtures.stores import table
 from zendeskd import db as db_module
 from zendeskd.db import Database, trouble_of
 from zendeskd.errors import ConfigError, StorageError
+from zendeskd.store.tables import TABLES
 
 database = stores.database
 
@@ -70,7 +71,16 @@ def test_a_path_may_hold_escaped_characters() -> None:
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_database_has_its_pragmas_and_is_not_for_everyone(tmp_path: Path) -> None:
+@pytest.fixture
+def closed_umask() -> Iterator[None]:
+    """As the systemd unit sets it."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("closed_umask")
+def test_a_new_database_has_its_pragmas_and_may_be_read_by_its_group(tmp_path: Path) -> None:
     with opened(tmp_path / "new.db") as db:
         with db.writing() as connection:
             pragmas = {
@@ -84,7 +94,8 @@ def test_a_new_database_has_its_pragmas_and_is_not_for_everyone(tmp_path: Path) 
             "foreign_keys": 1,
             "busy_timeout": 10000,
         }
-        assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) & 0o027 == 0
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+        assert modes == {"new.db": 0o640, "new.db-wal": 0o640, "new.db-shm": 0o640}
         assert db.sizes()[0] > 0
     assert Database(f"sqlite:///{tmp_path}/absent.db").sizes() == (0, 0)
 
@@ -98,6 +109,16 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
         assert table(db, "SELECT count(*) FROM schema_migration") == [(len(list(db._migrations.glob("0*.py"))),)]
     assert path.read_bytes() == before
     assert [child.name for child in tmp_path.iterdir()] == ["z.db"]
+
+
+def test_the_tables_are_what_queries_name(database: Database) -> None:
+    """A column that a migration adds must be in the models too, and the other way round."""
+    for model in TABLES:
+        columns = {
+            (name, bool(not_null))
+            for _, name, _, not_null, *_ in table(database, f"PRAGMA table_info({model._meta.table_name})")
+        }
+        assert columns == {(field.column_name, not field.null) for field in model._meta.sorted_fields}, model
 
 
 def test_an_open_database_is_not_opened_twice(database: Database) -> None:

@@ -27,6 +27,8 @@ def refuse_other_files(path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             head = os.read(descriptor, len(_MAGIC))
+            if not head:
+                os.fchmod(descriptor, 0o640)  # whatever the umask: who is in the group may read; SQLite's logs follow
         finally:
             os.close(descriptor)
     except FileNotFoundError:

@@ -190,6 +190,7 @@ class Runs(Part):
             t.AuditEntry.select(t.AuditEntry.id).where(t.AuditEntry.at < stamp(audit_before)).limit(_BATCH)
         ):
             removed += self._delete(t.AuditEntry, [row["id"] for row in batch])
+        self._db.optimize()
         return removed
 
     def _floors(self) -> dict[int, int]:
