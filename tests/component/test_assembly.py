@@ -1,0 +1,159 @@
+"""The parts of the daemon put together in this process: what the clock does at night, and threads that stand still."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.waiting import wait_for
+from zendeskd import wire
+from zendeskd.assembly import Assembly
+from zendeskd.client import ApiError, Client
+from zendeskd.config import Config, load
+from zendeskd.errors import ConfigError
+from zendeskd.models import utcnow
+from zendeskd.simulator import Simulator
+
+
+def configured(folder: Path, text: str = "") -> Config:
+    file = folder / "zendeskd.toml"
+    file.write_text(text)
+    folders = {f"{name}_dir": str(folder / name) for name in ("state", "runtime", "log")}
+    (folder / "state").mkdir(exist_ok=True)
+    return load({**folders, "config": str(file)}, {})
+
+
+@pytest.fixture
+def assembly(short_dir: Path) -> Iterator[Assembly]:
+    one = Assembly(configured(short_dir, "workers = 2\n"), lambda: configured(short_dir, one_text[0]))
+    one_text = ["workers = 2\n"]
+    one.file_text = one_text  # type: ignore[attr-defined]
+    one.open()
+    yield one
+    assert one.close(10)
+
+
+@pytest.fixture
+def client(assembly: Assembly, short_dir: Path) -> Iterator[Client]:
+    with Client(short_dir / "runtime" / "control.sock") as one:
+        yield one
+
+
+def add(client: Client, org: str, base_url: str, credential: dict[str, str], **options: object) -> None:
+    known: dict[str, object] = {"interval": "0 0 1 1 *", "lookback": "all"}
+    spec = wire.IntegrationSpec(
+        base_url=base_url,
+        credentials=msgspec.Raw(msgspec.json.encode(credential)),
+        **{**known, **options},  # type: ignore[arg-type]
+    )
+    client.add_organization(wire.OrganizationSpec(id=org, integrations=[spec]))
+
+
+def test_every_night_the_fleet_is_compared(assembly: Assembly, client: Client, simulator: Simulator) -> None:
+    account = simulator.add_account("acme", tickets=40)
+    add(client, "acme", account.base_url, account.credential)
+    add(client, "idle", account.base_url, account.credential, is_active=False)
+    wait_for(lambda: client.sync_status_one("acme").last_success_at, "the first run")
+    account.purge(4)
+    assert assembly.jobs is not None
+    planned = assembly.jobs.clock.next_run_of("reconcile")
+    assert planned is not None
+    assert planned - utcnow() <= timedelta(days=1)
+    assembly.jobs.clock.bring_forward("reconcile", utcnow())
+    found = wait_for(
+        lambda: (r := client.sync_status_one("acme").reconciled) and r.status == "verified" and r, "the comparison"
+    )
+    assert (found.requested_by, found.vanished, found.repaired) == ("schedule", 4, 4)
+    assert client.sync_status_one("idle").reconciled is None
+    assert client.sync_status_one("acme").total_records == 36
+
+
+def test_reconciling_can_be_switched_off_and_on_while_running(assembly: Assembly, client: Client) -> None:
+    assert assembly.jobs is not None
+    assembly.file_text[0] = 'workers = 2\n[reconcile]\nschedule = "off"\n'  # type: ignore[attr-defined]
+    (change,) = client.reload().changes
+    assert (change.key, change.new, change.applied) == ("reconcile.schedule", '"off"', True)
+    assert assembly.jobs.clock.next_run_of("reconcile") is None
+    assembly.file_text[0] = "workers = 2\n"  # type: ignore[attr-defined]
+    client.reload()
+    assert assembly.jobs.clock.next_run_of("reconcile") is not None
+
+
+def test_a_wrong_file_is_refused_at_reload_and_the_old_settings_stay(assembly: Assembly, client: Client) -> None:
+    assembly.file_text[0] = 'lookbak = "3d"\n'  # type: ignore[attr-defined]
+    with pytest.raises(ApiError) as refused:
+        client.reload()
+    assert (refused.value.status, refused.value.problem.code) == (422, "config_error")
+    assert "did you mean lookback?" in refused.value.detail
+    with pytest.raises(ConfigError):
+        assembly.reload()
+
+
+def test_old_rows_go_at_their_time(assembly: Assembly, client: Client, simulator: Simulator) -> None:
+    account = simulator.add_account("acme", tickets=1)
+    add(client, "acme", account.base_url, account.credential)
+    wait_for(lambda: client.sync_status_one("acme").last_success_at, "the first run")
+    assert assembly.jobs is not None
+    before = len(client.runs(org="acme").items)
+    assembly.jobs.clock.bring_forward("prune", utcnow())
+    wait_for(
+        lambda: (at := assembly.jobs and assembly.jobs.clock.next_run_of("prune")) and at > utcnow(), "the pruning"
+    )
+    assert len(client.runs(org="acme").items) == before
+
+
+def test_a_scheduler_that_stands_still_is_noticed(assembly: Assembly, client: Client) -> None:
+    assert assembly.stuck() == []
+    assert assembly.jobs is not None
+    held = threading.Event()
+
+    def hang() -> None:
+        held.wait(30)
+
+    assembly.jobs.clock.put("hang", None, hang, next_run=utcnow())
+    wait_for(lambda: assembly.jobs and assembly.jobs.pulses()["scheduler"] > 0.3, "the scheduler to hang")
+    assembly.jobs._moved_at -= 120
+    try:
+        assert assembly.stuck() == ["scheduler"]
+        assert not client.health().ok
+    finally:
+        held.set()
+    wait_for(lambda: assembly.stuck() == [], "the scheduler to move again")
+    wait_for(lambda: client.health().ok, "health")
+
+
+def test_every_change_is_told_as_an_event(
+    assembly: Assembly, client: Client, simulator: Simulator, short_dir: Path
+) -> None:
+    account = simulator.add_account("acme", tickets=5)
+    seen: list[wire.Event] = []
+    done = threading.Event()
+
+    def listen() -> None:
+        with Client(short_dir / "runtime" / "control.sock") as listener:
+            for event in listener.events():
+                seen.append(event)
+                if event.event == "removed":
+                    done.set()
+                    return
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        wait_for(lambda: seen, "the hello")
+        add(client, "acme", account.base_url, account.credential)
+        wait_for(lambda: client.sync_status_one("acme").last_success_at, "the first run")
+        client.remove_organization("acme")
+        assert done.wait(10)
+    finally:
+        thread.join(10)
+    assert seen[0].event == "hello"
+    assert [e.seq for e in seen[1:]] == list(range(seen[1].seq, seen[1].seq + len(seen) - 1))
+    assert [e.run.status for e in seen if e.run is not None] == ["queued", "running", "success"]
+    assert [e.item.state for e in seen if e.item is not None][-1] == "idle"
+    assert {(e.organization_id, e.system_type) for e in seen if e.event == "removed"} == {("acme", "zendesk")}
