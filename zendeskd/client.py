@@ -2,10 +2,10 @@
 
 Both have one method per operation (see `calls` for what each takes and gives):
 
-    with Client(socket) as daemon:
+    with Client(path) as daemon:
         daemon.trigger("acme").run_id
 
-    async with AsyncClient(socket) as daemon:
+    async with AsyncClient(path) as daemon:
         (await daemon.trigger("acme")).run_id
 
 What a call is and what its answer means is in functions without I/O; the two faces differ by `await` only. Every
@@ -14,6 +14,7 @@ method raises DaemonUnreachable, ApiError or IncompatibleApi and nothing else. A
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ API_HEADER: Final = "zendeskd-api"
 VERSION_HEADER: Final = "zendeskd-version"
 PROBLEM_TYPE: Final = "application/problem+json"
 BASE_URL: Final = "http://zendeskd"
+CONNECT_S: Final = 5.0
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ def _request(client: httpx.Client | httpx.AsyncClient, call: Call[T]) -> httpx.R
         params=call.params,
         content=call.body,
         headers=headers,
-        timeout=httpx.Timeout(call.timeout_s, connect=5.0),
+        timeout=httpx.Timeout(call.timeout_s, connect=CONNECT_S),
     )
 
 
@@ -128,7 +130,7 @@ def _event(line: str) -> wire.Event:
         ) from None
 
 
-def _unreachable(path: Path, call: Call[T], error: httpx.HTTPError) -> NoReturn:
+def _unreachable(path: Path, call: Call[T], error: httpx.HTTPError | OSError) -> NoReturn:
     reason, detail, hint = explain_unreachable(path, error, changes=call.operation.changes)
     raise DaemonUnreachable(reason, detail, hint=hint) from None
 
@@ -156,7 +158,7 @@ class _Verb(Generic[P, T]):
     def __get__(self, face: None, owner: type) -> Callable[Concatenate[object, P], object]: ...
     def __get__(self, face: Client | AsyncClient | None, owner: type) -> Callable[..., object]:
         if face is None:
-            return lambda self, *args, **kwargs: self.do(self._build(*args, **kwargs))
+            return lambda one, *args, **kwargs: one.do(self._build(*args, **kwargs))
         return lambda *args, **kwargs: face.do(self._build(*args, **kwargs))
 
 
@@ -205,29 +207,47 @@ class Client(_Operations):
 
     def __init__(
         self,
-        socket: Path | str,
+        path: Path | str,
         *,
         user_agent: str = f"zendeskd-client/{__version__}",
         timeout_s: float | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.path = Path(socket)
+        self.path = Path(path)
         self._timeout_s = timeout_s
-        over = transport or httpx.HTTPTransport(uds=str(socket), verify=False)  # no TLS context: 20 ms saved
+        over = transport or httpx.HTTPTransport(uds=str(path), verify=False)  # no TLS context: 20 ms saved
+        self._is_reached = transport is not None
         self._http = httpx.Client(transport=over, base_url=BASE_URL, trust_env=False, headers=_headers(user_agent))
 
     def do(self, call: Call[T]) -> T:
         call = _capped(call, self._timeout_s)
+        self._reach(call)
         try:
             response = self._http.send(_request(self._http, call))
         except httpx.HTTPError as error:
             if not _again(call, error):
-                _unreachable(self.path, call, error)
+                self._lose(call, error)
             try:
                 response = self._http.send(_request(self._http, call))
             except httpx.HTTPError as second:
-                _unreachable(self.path, call, second)
+                self._lose(call, second)
         return _reply(call, response)
+
+    def _reach(self, call: Call[T]) -> None:
+        """See first whether anybody listens: httpx leaves the socket of a connection that failed unclosed."""
+        if self._is_reached:
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(min(CONNECT_S, call.timeout_s))
+            try:
+                probe.connect(str(self.path))
+            except OSError as error:
+                _unreachable(self.path, call, error)
+        self._is_reached = True
+
+    def _lose(self, call: Call[T], error: httpx.HTTPError) -> NoReturn:
+        self._is_reached = False
+        _unreachable(self.path, call, error)
 
     @overload
     def events(self, *, heartbeat_s: int = 15) -> Generator[wire.Event, None, None]: ...
@@ -237,6 +257,7 @@ class Client(_Operations):
         """The daemon's events, `hello` first, until it ends. With `ticks` a None comes after each `heartbeat_s` quiet
         seconds. Close the iterator to end the stream early."""
         call = calls.events(heartbeat_s=heartbeat_s)
+        self._reach(call)
         try:
             response = self._http.send(_request(self._http, call), stream=True)
             try:
@@ -252,7 +273,7 @@ class Client(_Operations):
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            _unreachable(self.path, call, error)
+            self._lose(call, error)
 
     def close(self) -> None:
         self._http.close()
@@ -271,15 +292,15 @@ class AsyncClient(_Operations):
 
     def __init__(
         self,
-        socket: Path | str,
+        path: Path | str,
         *,
         user_agent: str = f"zendeskd-client/{__version__}",
         timeout_s: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.path = Path(socket)
+        self.path = Path(path)
         self._timeout_s = timeout_s
-        over = transport or httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
+        over = transport or httpx.AsyncHTTPTransport(uds=str(path), verify=False)
         self._http = httpx.AsyncClient(transport=over, base_url=BASE_URL, trust_env=False, headers=_headers(user_agent))
 
     async def do(self, call: Call[T]) -> T:

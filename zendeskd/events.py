@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -124,4 +125,8 @@ class Broker:
 
     def _line(self, seq: int, event: str, fields: dict[str, Any]) -> Line:
         document = {"seq": seq, "event": event, "at": stamp(self._now()), **fields}
-        return Line(seq, event, msgspec.json.encode(document, enc_hook=str))
+        try:
+            text = msgspec.json.encode(document, enc_hook=str)
+        except (TypeError, ValueError):  # a log line may hold anything: lone surrogates, odd keys
+            text = json.dumps(document, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace")
+        return Line(seq, event, text)

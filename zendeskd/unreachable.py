@@ -18,11 +18,11 @@ SOCKET_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: unix(7), `sun_path` less its end mark."""
 
 
-def explain_unreachable(path: Path, error: httpx.HTTPError, *, changes: bool) -> tuple[Reason, str, str]:
+def explain_unreachable(path: Path, error: httpx.HTTPError | OSError, *, changes: bool) -> tuple[Reason, str, str]:
     """-> reason, what happened, what to do. `changes`: the call would have changed something."""
     if len(os.fsencode(path)) > SOCKET_PATH_MAX:
         return "missing", f"the socket path is longer than {SOCKET_PATH_MAX} bytes: {path}", "give a shorter --socket"
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
         pid = _listener(path)
         who = "the daemon" if pid is None else f"the daemon (pid {pid})"
         return "timeout", f"{who} is there but does not answer on {path}", "journalctl -u zendeskd -n 50"

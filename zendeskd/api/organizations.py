@@ -13,7 +13,7 @@ from zendeskd.api import shapes
 from zendeskd.api.asked import IMPORT_BODY_MAX, Answer, Asked, Endpoint
 from zendeskd.api.context import ControlContext
 from zendeskd.errors import Conflict, StorageError
-from zendeskd.models import AnyCredential, IntegrationView, StoredCredential
+from zendeskd.models import AnyCredential, IntegrationView, State, StoredCredential
 from zendeskd.secrets import parse_credential
 from zendeskd.store.fleet import NewOrganization, SealedCredential
 
@@ -108,12 +108,17 @@ def _seal(context: ControlContext) -> fleet.Seal:
 
 
 def _adopt(context: ControlContext, changed: Iterable[NewOrganization]) -> None:
-    """Tell the jobs of every integration that is new or changed. What is stored stays, and is found at the next start
-    at the latest; the first error is raised when all have been told."""
-    wanted = {(org.id, part.system_type) for org in changed for part in org.integrations}
+    """Tell the jobs of the integrations of these organisations. What is stored stays, and is found at the next start at
+    the latest; the first error is raised when all have been told.
+
+    A blocked one is left alone when only its organisation has another name: being told would unblock it.
+    """
+    parts = {org.id: {part.system_type for part in org.integrations} for org in changed}
     first: StorageError | None = None
     for one in context.store.fleet.integrations():
-        if (one.organization_id, one.system_type) not in wanted:
+        if one.organization_id not in parts:
+            continue
+        if one.state is State.BLOCKED and one.system_type not in parts[one.organization_id]:
             continue
         try:
             context.jobs.adopt(one.id)
