@@ -128,8 +128,8 @@ class CronScheduler(schedule.Scheduler):
     def run_forever(self) -> None:
         """The scheduler thread's whole life, until `stop`."""
         while not self._stopped:
-            self._on_pass()
             self.run_pending()
+            self._on_pass()
             with self._changed:
                 if not self._stopped:
                     self._changed.wait(self._idle_s())
