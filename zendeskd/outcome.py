@@ -32,7 +32,7 @@ def after_run(integration: Integration, result: RunResult, now: datetime) -> dic
         columns |= {
             "consecutive_failures": integration.consecutive_failures + rule.counts,
             "last_error_code": rule.code,
-            "last_error_message": result.error_message,
+            "last_error_message": _told(result),
             "last_error_at": now,
         }
         if rule.reaction == "block" and integration.is_active:
@@ -40,6 +40,13 @@ def after_run(integration: Integration, result: RunResult, now: datetime) -> dic
     elif result.status is RunStatus.INTERRUPTED:
         columns["next_run_at"] = now  # cut off by the daemon's end: due as soon as there is one again
     return columns
+
+
+def _told(result: RunResult) -> str | None:
+    """The sentence with its hint, which knows more than advice for the whole class; credentials have only one fix."""
+    if result.error_hint and result.error_code != "credential_error":
+        return f"{result.error_message} {result.error_hint}"
+    return result.error_message
 
 
 def due_next(integration: Integration, cron: CronExpression, now: datetime) -> tuple[datetime | None, Trigger]:

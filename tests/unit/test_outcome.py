@@ -35,6 +35,17 @@ def test_each_failure_class_does_what_the_table_says(code: str) -> None:
     assert when == START + (timedelta(hours=1) if rule.reaction == "block" else timedelta(minutes=2))
 
 
+def test_the_hint_of_an_error_is_kept_with_it() -> None:
+    result = RunResult(
+        status=RunStatus.FAILED,
+        end_reason="error",
+        error_code="network_error",
+        error_message="There is no account.",
+        error_hint="Check the subdomain.",
+    )
+    assert applied(integration(), result).last_error_message == "There is no account. Check the subdomain."
+
+
 def test_success_clears_what_went_before() -> None:
     failed = integration(
         consecutive_failures=3, last_error_code="server_error", last_error_message="x", last_error_at=START
