@@ -137,7 +137,8 @@ def open_vault(state_dir: Path, credentials_dir: Path | None, *, create: bool = 
         if not create:
             raise ConfigError(
                 f"The master key {path} is missing, and credentials in the database are sealed with it.",
-                hint="Put the key back from your backup, or move the sealed credentials aside and enter them again.",
+                hint=f"Put the key back. If it is lost, make another one (head -c 32 /dev/urandom > {path}; "
+                f"chmod 600 {path}) and enter all credentials again.",
             )
         _make_key(path)
     return Vault(_read_key(path, private=True))

@@ -36,7 +36,10 @@ _RELEASE: Final = (
 def must_be_here(connection: sqlite3.Connection, integration: Integration) -> None:
     """Raises StorageError if the integration has gone, so that no record of a removed organisation comes back."""
     if connection.execute("SELECT 1 FROM integrations WHERE id = ?", (integration.id,)).fetchone() is None:
-        raise StorageError(f"The organisation {integration.organization_id} was removed while it was being read.")
+        raise StorageError(
+            f"The organisation {integration.organization_id} was removed while it was being read.",
+            hint="Nothing of this page was stored; there is nothing to do.",
+        )
 
 
 def add_records(connection: sqlite3.Connection, integration: Integration, more: int) -> None:

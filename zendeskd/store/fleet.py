@@ -80,7 +80,7 @@ class Fleet(Part):
 
     def integration_by_id(self, integration_id: int) -> Integration:
         query = _integrations().where(t.Integration.id == integration_id)
-        return self._one(query, Integration, lambda: NotFound(f"There is no integration {integration_id}."))
+        return self._one(query, Integration, lambda: _gone(integration_id))
 
     def has_credentials(self) -> bool:
         """Whether anything is sealed with the master key, so that a new key would not do."""
@@ -192,7 +192,10 @@ class Fleet(Part):
         with self._db.writing():
             current = self.credential(integration_id)
             if current is None:
-                raise StorageError("The organisation was removed while its credentials were being renewed.")
+                raise StorageError(
+                    "The organisation was removed while its credentials were being renewed.",
+                    hint="There is nothing to do.",
+                )
             if current.revision != sealed.revision:
                 return False
             values = {
@@ -279,6 +282,12 @@ def _integrations() -> Any:
         .join(t.Organization, on=(t.Organization.id == t.Integration.organization_id))
         .switch(t.Integration)
         .join(t.Credential, JOIN.LEFT_OUTER, on=(t.Credential.integration_id == t.Integration.id))
+    )
+
+
+def _gone(integration_id: int) -> NotFound:
+    return NotFound(
+        f"There is no integration {integration_id}.", hint="Its organisation was removed: zendeskctl org list"
     )
 
 
