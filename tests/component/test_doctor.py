@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from tests.fixtures.daemons import DaemonProcess
 from tests.fixtures.loopback import Loopback, Reply
@@ -76,6 +78,16 @@ class Host:
 
     def says(self, topic: str, **kwargs: Any) -> Finding:
         return self.examined(**kwargs)[topic][-1]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """The commands switch their own logging off, for their process."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    root.handlers[:] = before
+    structlog.reset_defaults()
 
 
 @pytest.fixture
