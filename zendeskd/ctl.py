@@ -190,11 +190,19 @@ def _report(error: ZendeskdError, verb: str, terminal: Terminal) -> int:
         return code
     if isinstance(error, UsageProblem) and error.usage:
         terminal.complain(error.usage)
-    for detail in error.problems if isinstance(error, ConfigError) else (error.detail,):
-        terminal.complain(f"zendeskctl: {clean_block(detail)}")
+    for problem in _problems(error):
+        terminal.complain(f"zendeskctl: {clean_block(problem)}")
     if error.hint:
         terminal.complain(f"  {clean_block(error.hint)}")
     return code
+
+
+def _problems(error: ZendeskdError) -> tuple[str, ...]:
+    """Everything that is wrong, a sentence each."""
+    if isinstance(error, ConfigError):
+        return error.problems
+    told = error_body(error).problems  # by the daemon, with the place of each
+    return tuple(": ".join(filter(None, (item.path, item.detail))) for item in told) or (error.detail,)
 
 
 # --- help -------------------------------------------------------------------------------------------------------------

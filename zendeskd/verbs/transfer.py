@@ -29,6 +29,8 @@ def _import(call: Call) -> Exit:
     try:
         reply = call.daemon.import_organizations(content, update=options.update, dry_run=options.dry_run)
     except ApiError as error:
+        if terminal.json:  # has every place already
+            raise
         raise _in_file(options.file, error) from None
     if terminal.json:
         terminal.document(reply)

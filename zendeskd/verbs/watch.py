@@ -47,10 +47,10 @@ def _watch(call: Call) -> Exit:
     watcher.look()
     if options.since:
         watcher.tell_history(call.now() - timedelta(seconds=options.since))
+    if watcher.ended:
+        return Exit.OK
     with closing(looks(call, deadline, patience_s=math.inf)) as events:
         for event in events:
-            if watcher.ended:
-                break
             if event is None:
                 watcher.look()
             else:
