@@ -214,8 +214,11 @@ class _Sink(logging.Handler):
 
         self.setFormatter(_formatter(hand_over))
 
-    def createLock(self) -> None:
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As in the base class, but for its lock."""
+        if passed := self.filter(record):
+            self.emit(record)
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(self._busy, "now", False):
