@@ -58,7 +58,8 @@ class Assembly:
         self._open.callback(database.close)
         database.open()
         store = Store(database)
-        vault = open_vault(config.state_dir, config.credentials_dir)
+        # a key that was lost must not be replaced in silence: what was sealed with it could never be opened again
+        vault = open_vault(config.state_dir, config.credentials_dir, create=not store.fleet.has_credentials())
         jobs = Jobs(
             store,
             connectors.build(),

@@ -196,6 +196,17 @@ def test_sigterm_ends_a_run_at_its_page_and_the_next_start_goes_on(daemon: Daemo
     assert daemon.stored("acme") == account.tickets()
 
 
+def test_a_lost_key_is_told_and_not_replaced(daemon: DaemonProcess) -> None:
+    daemon.add("acme", "http://127.0.0.1:9", {"kind": "bearer", "token": "t"})
+    daemon.stop()
+    key = daemon.folder / "state" / "master.key"
+    key.unlink()
+    process = daemon.launch()
+    assert process.wait(30) == 2
+    assert "master.key" in (daemon.folder / "stderr").read_text()
+    assert not key.exists()
+
+
 def test_no_secret_is_written_anywhere_in_clear(daemon: DaemonProcess, simulator: Simulator) -> None:
     account = simulator.add_account("acme", tickets=50)
     daemon.add("acme", account.base_url, account.credential)
