@@ -280,4 +280,12 @@ def test_the_client_is_quick_to_import_and_knows_nothing_behind_the_socket() -> 
     script = "import sys, zendeskd.client; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30)
     loaded = set(done.stdout.split())
-    assert loaded.isdisjoint({"starlette", "uvicorn", "structlog", "peewee", "schedule", "cryptography", "textual"})
+    assert loaded.isdisjoint(
+        {"starlette", "uvicorn", "structlog", "peewee", "schedule", "cryptography", "rich", "textual"}
+    )
+
+
+def test_httpx_is_whole_for_whoever_else_wants_it() -> None:
+    script = "import zendeskd.client, httpx._main; print(callable(httpx._main.main))"
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "True" or "No module named 'rich'" in done.stderr

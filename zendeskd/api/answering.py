@@ -5,7 +5,6 @@ from __future__ import annotations
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -21,6 +20,7 @@ from zendeskd.errors import Forbidden, StorageError
 log = structlog.get_logger("zendeskd.api")
 
 JSON_TYPE: Final = "application/json"
+_names: Final[dict[int, str]] = {}
 _PROGRAMS: Final = {"zendeskctl": "cli", "zendeskd-tui": "dashboard"}
 
 
@@ -88,13 +88,14 @@ def _asked(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Asked:
     )
 
 
-@lru_cache(maxsize=1024)
 def user_name(uid: int) -> str:
     """Asks the host's user database, which may ask the network: not for the event loop."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    if uid not in _names:
+        try:
+            _names[uid] = pwd.getpwuid(uid).pw_name
+        except KeyError:  # nobody, or the network does not answer: ask again the next time
+            return str(uid)
+    return _names[uid]
 
 
 def _refuse_role(asked: Asked, endpoint: Endpoint) -> None:
