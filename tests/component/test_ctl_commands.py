@@ -110,7 +110,7 @@ def test_none_to_trigger_is_no_failure(scripted: ScriptedDaemon, zendeskctl: Zen
     scripted.answer("sync_status", mockup.listing([]))
     done = zendeskctl("trigger", "--failed")
     assert (done.code, done.out) == (0, "")
-    assert "nothing was asked" in done.err
+    assert done.err == "No organisation to ask.\n"
 
 
 def test_what_one_refuses_does_not_keep_the_others_from_it(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
@@ -122,7 +122,7 @@ def test_what_one_refuses_does_not_keep_the_others_from_it(scripted: ScriptedDae
     done = zendeskctl("trigger", "a", "b", "c")
     assert done.code == 5
     assert done.out == "a: run 8815 queued\nc: run 8815 queued\n"
-    assert done.err == "b: no organisation b. did you mean bb?\n"
+    assert done.err == "b: no organisation b\n  did you mean bb?\n"
     assert zendeskctl("trigger", "b", "d").code == 1
 
 
@@ -193,6 +193,24 @@ def test_wait_goes_on_when_the_daemon_comes_back(scripted: ScriptedDaemon, zende
     waiting.join(20)
     assert result[0].code == 1
     assert "run 8815 interrupted" in result[0].out
+
+
+def test_a_restart_is_told_while_waiting(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    scripted.answer("trigger", ACCEPTED)
+
+    def restart(asked: Asked) -> wire.Event:
+        if len(scripted.asked_for("events")) < 4:
+            raise ConnectionAbortedError
+        return mockup.hello()
+
+    scripted.answer("events", restart)
+    scripted.answer("run", mockup.document(mockup.run()))
+    done = zendeskctl("trigger", "acme", "--wait")
+    assert done.code == 0
+    assert done.err.splitlines()[1:] == [
+        f"the daemon went away while it was asked ({scripted.path}); trying again",
+        "The daemon is back.",
+    ]
 
 
 def test_wait_gives_up_on_a_daemon_that_stays_away(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:

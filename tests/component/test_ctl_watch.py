@@ -89,7 +89,15 @@ def test_one_line_a_change(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> 
 def test_log_lines_from_a_level_up_of_named_organisations(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
     scripted.answer("sync_status", lambda asked: mockup.one(mockup.status(asked.org or "")))
     scripted.answer("events", mockup.hello(7))
-    log = {"event": "request failed", "level": "warning", "org": "acme", "attempt": 3, "error": "\x1b[31mtimeout"}
+    log = {
+        "event": "request failed",
+        "level": "warning",
+        "org": "acme",
+        "attempt": 3,
+        "at": AT,
+        "by": None,
+        "error": "\x1b[31mtimeout",
+    }
     with watching(scripted, zendeskctl, "acme", "--log", "--level", "warn") as watched:
         scripted.publish(
             event(8, "log", log={**log, "level": "info"}),
@@ -180,7 +188,8 @@ def test_an_unknown_organisation_is_told_at_once(scripted: ScriptedDaemon, zende
 def test_watching_may_have_an_end(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
     scripted.answer("sync_status", mockup.listing([]))
     scripted.answer("events", mockup.hello(7))
-    assert zendeskctl("watch", "--timeout", "0.2").code == 8
+    done = zendeskctl("watch", "--timeout", "0.2")
+    assert (done.code, done.err.splitlines()[0]) == (8, "zendeskctl: watched for 0.2s")
 
 
 # --- wait -------------------------------------------------------------------------------------------------------------

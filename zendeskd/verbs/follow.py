@@ -24,18 +24,18 @@ _PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)
 
 
 class Deadline:
-    """A point of the monotonic clock."""
+    """A point of the monotonic clock. `passed`: what is said when it comes, with the time where {} stands."""
 
-    def __init__(self, call: Call, seconds: float) -> None:
-        self._call, self.seconds = call, seconds
+    def __init__(self, call: Call, seconds: float, passed: str = "not done after {}; the work goes on") -> None:
+        self._call, self._seconds, self._passed = call, seconds, passed
         self._at = call.monotonic() + seconds
 
     def check(self) -> None:
         """Raises TimedOut once it has passed."""
         if self._call.monotonic() >= self._at:
             raise TimedOut(
-                f"not done after {present.span(self.seconds)}; the work goes on",
-                hint="zendeskctl status shows how far it is",
+                self._passed.format(present.took(int(self._seconds * 1000))),
+                hint="zendeskctl status shows how things are",
             )
 
     def pause(self, seconds: float) -> None:
@@ -57,14 +57,16 @@ def looks(
         deadline.check()
         try:
             for event in _stream(call, deadline):
+                if gone_since is not None:
+                    call.terminal.say("The daemon is back.")
                 gone_since, attempt = None, 0
                 yield event
         except DaemonUnreachable as error:
-            gone_since = call.monotonic() if gone_since is None else gone_since
+            if gone_since is None:
+                gone_since = call.monotonic()
+                call.terminal.say(f"{present.clean(error.detail)}; trying again")
             if error.reason == "permission" or call.monotonic() - gone_since > patience_s:
                 raise
-            if attempt == 0:
-                call.terminal.say(f"{error.detail}; trying again")
         except ApiError:  # no stream to be had: look now and then
             yield None
         deadline.pause(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])

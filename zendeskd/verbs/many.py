@@ -79,7 +79,7 @@ def chosen(call: Call) -> list[str]:
             call.terminal.say(f"Left out, as they are blocked: {present.clean(', '.join(blocked))}")
         items = [item for item in items if item.state != "blocked"]
     if not items:
-        call.terminal.say("There is no such organisation: nothing was asked.")
+        call.terminal.say("No organisation to ask.")
     return [item.organization_id for item in items]
 
 
@@ -119,6 +119,8 @@ def tell(call: Call, done: Sequence[Asked], words: Callable[[Asked], str], *also
             if one.error is None:
                 terminal.line(f"{name}: {present.clean(words(one))}")
             else:
-                terminal.complain(f"{name}: {present.clean(f'{one.error.detail}. {one.error.hint}'.strip('. '))}")
+                terminal.complain(f"{name}: {present.clean(one.error.detail)}")
+                if one.error.hint:
+                    terminal.complain(f"  {present.clean(one.error.hint)}")
     codes = {exit_of(one.error) for one in done if one.error is not None} | set(also)
     return Exit.OK if not codes else codes.pop() if len(codes) == 1 else Exit.FAILED

@@ -43,7 +43,7 @@ def _watch(call: Call) -> Exit:
     if options.run and (options.orgs or options.since):
         raise UsageProblem("--run is one run: name no organisations and no --since")
     watcher = Watcher(call)
-    deadline = Deadline(call, options.timeout or math.inf)
+    deadline = Deadline(call, options.timeout or math.inf, "watched for {}")
     watcher.look()
     if options.since:
         watcher.tell_history(call.now() - timedelta(seconds=options.since))
@@ -155,8 +155,8 @@ class Watcher:
         self._say(at, item.organization_id, f"{cell.text}{health}  {item.why}".rstrip())
 
     def _say_log(self, at: str, log: dict[str, Any]) -> None:
-        known = {"event", "level", "timestamp", "org", "logger"}
-        rest = " ".join(f"{key}={value}" for key, value in log.items() if key not in known)
+        known = {"event", "level", "at", "org"}
+        rest = " ".join(f"{key}={value}" for key, value in log.items() if key not in known and value is not None)
         text = f"{log.get('level', 'info'):<7} {log.get('event', '')}  {rest}"
         self._say(at, str(log.get("org", "")), text.rstrip())
 
