@@ -115,13 +115,18 @@ def _take(lock: int, path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
         raise AlreadyRunning(
-            f"another zendeskd (pid {holder or '?'}) listens on {path}",
+            f"another zendeskd (pid {_holder(lock)}) listens on {path}",
             hint="zendeskd stop ends it; another runtime_dir makes a second one",
         ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+
+
+def _holder(lock: int) -> str:
+    """The pid in the lock file; "?" for the moment in which the holder has yet to write its own."""
+    pid = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+    return pid if pid.isdigit() and Path("/proc", pid).exists() else "?"
 
 
 def _bind(path: Path, mode: int, gid: int | None) -> socket.socket:
@@ -206,7 +211,8 @@ class ControlServer:
     def start(self, timeout_s: float = 10.0) -> None:
         """Returns when it answers. Raises ConfigError if it does not get that far."""
         self._thread.start()
-        if not self._server.answering.wait(timeout_s) or self._server.failed:
+        self._server.decided.wait(timeout_s)
+        if not self._server.is_answering:
             raise ConfigError("the control socket's server did not start", hint="the log has the reason")
 
     def stop(self, timeout_s: float = GRACE_S + 5.0) -> bool:
@@ -223,11 +229,10 @@ class ControlServer:
     def _serve(self) -> None:
         try:
             self._server.run(sockets=[self._socket])
-        except (OSError, SystemExit) as error:
+        except (OSError, ValueError, SystemExit) as error:  # what asyncio and uvicorn make of a socket that is no good
             log.error("control socket ended", error=str(error))
-            self._server.failed = True
         finally:
-            self._server.answering.set()
+            self._server.decided.set()
 
 
 class _Server(uvicorn.Server):
@@ -235,8 +240,8 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, broker: Broker) -> None:
         super().__init__(config)
-        self.answering = threading.Event()
-        self.failed = False
+        self.decided = threading.Event()  # it answers, or it never will
+        self.is_answering = False
         self._broker = broker
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved_at = 0.0
@@ -249,7 +254,8 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._moved_at = self._loop.time()
         self._broker.attach(self._loop)
-        self.answering.set()
+        self.is_answering = True
+        self.decided.set()
 
     async def on_tick(self, counter: int) -> bool:
         self._moved_at = asyncio.get_running_loop().time()

@@ -142,6 +142,25 @@ def test_five_hundred_organisations_come_in_one_file(control: Control) -> None:
     assert len(control.client().sync_status().items) == 500
 
 
+def test_what_is_stored_but_not_scheduled_is_told_after_all_were_tried(
+    control: Control, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adopt, tried = control.jobs.adopt, []
+
+    def locked_once(number: int) -> None:
+        tried.append(number)
+        if len(tried) == 1:
+            raise StorageError("Another program keeps the database locked.", hint="End it.")
+        adopt(number)
+
+    monkeypatch.setattr(control.jobs, "adopt", locked_once)
+    with pytest.raises(ApiError) as caught:
+        control.client().import_organizations(file_of(spec("acme"), spec("globex")))
+    assert (caught.value.status, caught.value.problem.code) == (503, "storage_error")
+    assert control.client().sync_status_one("globex").state == "stopped"
+    assert "stored but not scheduled" in capsys.readouterr().out
+
+
 # --- change and remove ------------------------------------------------------------------------------------------------
 
 

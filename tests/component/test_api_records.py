@@ -5,28 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes import START, record
-from tests.fixtures.control import Control, control  # noqa: F401
+from tests.fixtures.control import Control, control, standing  # noqa: F401
 from zendeskd.client import ApiError
-from zendeskd.models import Link, Page, Record
 
 
-def filled(control: Control) -> None:
-    records: list[Record] = [
-        record(1, version=1, title="Printer on fire", body="smoke everywhere", status="open", tags=("vip", "eu")),
-        record(2, version=2, title="Printer jammed", status="solved", raw='{"id":2,"ünï":"\\u0000"}'),
-        record(3, version=3, title="Coffee", status="open", links=(Link("incident_of", "zendesk", "ticket", "1"),)),
-        record(4, version=4, title="Gone", status="deleted", deleted_at="2026-11-23T10:00:00.000Z"),
-        record(5, version=5, title="Tea", status="open", links=(Link("escalated_to", "jira", "issue", "OPS-7"),)),
-    ]
-    control.script([Page(records=records, end_of_stream=True, cursor="c", watermark=START)])
-    control.add()
-    control.ended(control.client().trigger("acme").run_id)
-
-
-def test_tickets_newest_change_first(control: Control) -> None:
-    filled(control)
-    reply = control.http("GET", "/api/zendesk?organizationId=acme")
+def test_tickets_newest_change_first(standing: Control) -> None:
+    reply = standing.http("GET", "/api/zendesk?organizationId=acme")
     assert reply.status_code == 200
     assert [item["externalId"] for item in reply.json()["items"]] == ["5", "4", "3", "2", "1"]
     first = reply.json()["items"][-1]
@@ -53,16 +37,14 @@ def test_tickets_newest_change_first(control: Control) -> None:
         ({"status": "closed"}, []),
     ],
 )
-def test_tickets_are_filtered(control: Control, params: dict[str, str], found: list[str]) -> None:
-    filled(control)
+def test_tickets_are_filtered(standing: Control, params: dict[str, str], found: list[str]) -> None:
     for path in ("/api/zendesk", "/api/records"):
-        reply = control.http("GET", path, params={"organizationId": "acme", **params})
+        reply = standing.http("GET", path, params={"organizationId": "acme", **params})
         assert [item["externalId"] for item in reply.json()["items"]] == found
 
 
-def test_pages_follow_each_other(control: Control) -> None:
-    filled(control)
-    client = control.client()
+def test_pages_follow_each_other(standing: Control) -> None:
+    client = standing.client()
     first = client.records("acme", system="zendesk", record_type="ticket", limit=2)
     second = client.records("acme", limit=2, after=first.next)
     third = client.records("acme", limit=2, after=second.next)
@@ -81,30 +63,28 @@ def test_pages_follow_each_other(control: Control) -> None:
         ({"deleted": "perhaps"}, "deleted"),
     ],
 )
-def test_bad_parameters_are_named(control: Control, params: dict[str, str], field: str) -> None:
-    reply = control.http("GET", "/api/records", params=params)
+def test_bad_parameters_are_named(standing: Control, params: dict[str, str], field: str) -> None:
+    reply = standing.http("GET", "/api/records", params=params)
     assert (reply.status_code, reply.json()["field"]) == (422, field)
 
 
-def test_a_record_by_its_id_and_by_its_name(control: Control) -> None:
-    filled(control)
-    client = control.client()
+def test_a_record_by_its_id_and_by_its_name(standing: Control) -> None:
+    client = standing.client()
     by_name = client.record("acme/zendesk/2")
     assert (by_name.title, by_name.raw, by_name.source_version) == ("Printer jammed", '{"id":2,"ünï":"\\u0000"}', 2)
     assert client.record(by_name.id) == by_name
 
 
 @pytest.mark.parametrize("name", ["999", "0", "9" * 30, "-1", "x", "acme/zendesk/999", "acme/jira/1", "none/zendesk/1"])
-def test_a_record_that_is_not_there(control: Control, name: str) -> None:
-    filled(control)
+def test_a_record_that_is_not_there(standing: Control, name: str) -> None:
     for path in (f"/api/records/{name}", f"/api/records/{name}/links"):
-        reply = control.http("GET", path)
+        reply = standing.http("GET", path)
         assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
         assert reply.json()["hint"]
 
 
 def test_links_are_seen_from_both_ends_and_made_by_hand(control: Control) -> None:
-    filled(control)
+    control.fill()
     client = control.client()
     three, one = client.record("acme/zendesk/3"), client.record("acme/zendesk/1")
     (out,), (into,) = client.links(three.id).items, client.links(one.id).items
@@ -127,7 +107,7 @@ def test_links_are_seen_from_both_ends_and_made_by_hand(control: Control) -> Non
 
 
 def test_a_link_of_the_source_is_not_removed(control: Control) -> None:
-    filled(control)
+    control.fill()
     client = control.client()
     three = client.record("acme/zendesk/3")
     with pytest.raises(ApiError) as caught:
@@ -149,18 +129,17 @@ def test_a_link_of_the_source_is_not_removed(control: Control) -> None:
         ({"other": 5}, "other"),
     ],
 )
-def test_a_link_that_cannot_be(control: Control, body: dict[str, object], field: str) -> None:
-    filled(control)
-    reply = control.http("POST", "/api/records/acme/zendesk/1/links", json=body)
+def test_a_link_that_cannot_be(standing: Control, body: dict[str, object], field: str) -> None:
+    reply = standing.http("POST", "/api/records/acme/zendesk/1/links", json=body)
     assert (reply.status_code, reply.json()["field"]) == (422, field)
-    assert len(control.client().links("acme/zendesk/1").items) == 1
+    assert len(standing.client().links("acme/zendesk/1").items) == 1
 
 
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
 def test_history_newest_first_page_by_page(control: Control) -> None:
-    filled(control)
+    control.fill()
     client = control.client()
     for _ in range(4):
         control.ended(client.trigger("acme").run_id)
@@ -174,7 +153,7 @@ def test_history_newest_first_page_by_page(control: Control) -> None:
 def test_failed_runs_alone(control: Control) -> None:
     from zendeskd.errors import ServerError
 
-    filled(control)
+    control.fill()
     control.script([ServerError("Zendesk answered 500.")])
     control.ended(control.client().trigger("acme").run_id)
     failed = control.client().runs("acme", system="zendesk", failed=True).items
@@ -196,7 +175,7 @@ def test_failed_runs_alone(control: Control) -> None:
         ("/api/sync-logs?failed=maybe", 422),
     ],
 )
-def test_history_that_is_not_there(control: Control, path: str, status: int) -> None:
-    reply = control.http("GET", path)
+def test_history_that_is_not_there(standing: Control, path: str, status: int) -> None:
+    reply = standing.http("GET", path)
     assert reply.status_code == status
     assert reply.json()["detail"]

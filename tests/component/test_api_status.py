@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from tests.fakes import page
-from tests.fixtures.control import TOKEN, Control, control, new_control  # noqa: F401
+from tests.fixtures.control import TOKEN, Control, control, new_control, standing  # noqa: F401
 from tests.waiting import wait_for
 from zendeskd import __version__, wire
+from zendeskd.api.answering import user_name
 from zendeskd.api.app import ENDPOINTS
 from zendeskd.client import ApiError, AsyncClient, Client
-from zendeskd.errors import ConfigError, CredentialError, StorageError
+from zendeskd.errors import ConfigError, CredentialError, NetworkError, StorageError, ZendeskdError
 
 # --- the table --------------------------------------------------------------------------------------------------------
 
@@ -27,14 +28,14 @@ def test_every_operation_has_its_route_and_every_route_its_operation() -> None:
 
 @pytest.mark.parametrize("operation", wire.OPERATIONS, ids=lambda one: one.name)
 def test_every_operation_is_answered_and_has_a_method_of_both_clients(
-    control: Control, operation: wire.Operation
+    standing: Control, operation: wire.Operation
 ) -> None:
     assert callable(getattr(Client, operation.name))
     assert callable(getattr(AsyncClient, operation.name))
     if operation.name == "events":
         return
-    path = operation.path.format(system="zendesk", org="none", id="1", link_id="1")
-    reply = control.http(operation.method, path)
+    path = operation.path.format(system="zendesk", org="none", id="99", link_id="99")
+    reply = standing.http(operation.method, path)
     assert reply.status_code in {200, 202, 404, 422}, reply.text
     if reply.status_code == 404:
         assert "there is no route" not in reply.text
@@ -44,8 +45,8 @@ def test_every_operation_is_answered_and_has_a_method_of_both_clients(
 # --- health and status ------------------------------------------------------------------------------------------------
 
 
-def test_health(control: Control) -> None:
-    reply = control.http("GET", "/api/health")
+def test_health(standing: Control) -> None:
+    reply = standing.http("GET", "/api/health")
     assert reply.status_code == 200
     health = msgspec.json.decode(reply.content, type=wire.Health)
     assert health.ok
@@ -162,32 +163,32 @@ def test_an_unknown_organisation_lists_near_names(control: Control) -> None:
         assert reply.headers["content-type"] == "application/problem+json"
 
 
-def test_an_unknown_system_lists_those_that_are_known(control: Control) -> None:
-    reply = control.http("GET", "/api/jiro/sync-status")
+def test_an_unknown_system_lists_those_that_are_known(standing: Control) -> None:
+    reply = standing.http("GET", "/api/jiro/sync-status")
     assert (reply.status_code, reply.json()["hint"]) == (404, "it can be zendesk")
-    assert control.http("PUT", "/api/organizations/acme/credentials/slack", json={}).status_code == 404
+    assert standing.http("PUT", "/api/organizations/acme/credentials/slack", json={}).status_code == 404
 
 
-def test_an_unknown_parameter_names_its_nearest_neighbour(control: Control) -> None:
-    reply = control.http("GET", "/api/zendesk/sync-status", params={"organisationId": "acme"})
+def test_an_unknown_parameter_names_its_nearest_neighbour(standing: Control) -> None:
+    reply = standing.http("GET", "/api/zendesk/sync-status", params={"organisationId": "acme"})
     assert (reply.status_code, reply.json()["field"]) == (422, "organisationId")
     assert reply.json()["hint"] == "did you mean 'organizationId'?"
-    reply = control.http("GET", "/api/status?x=1")
+    reply = standing.http("GET", "/api/status?x=1")
     assert (reply.status_code, reply.json()["hint"]) == (422, "this call takes no parameters")
-    reply = control.http("GET", "/api/zendesk/sync-status?organizationId=a&organizationId=b")
+    reply = standing.http("GET", "/api/zendesk/sync-status?organizationId=a&organizationId=b")
     assert (reply.status_code, reply.json()["detail"]) == (422, "parameter 'organizationId' is given twice")
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/organizations/acme/secrets", "/api/status/", "/metrics"])
-def test_an_unknown_path_is_a_problem_too(control: Control, path: str) -> None:
-    reply = control.http("GET", path)
+def test_an_unknown_path_is_a_problem_too(standing: Control, path: str) -> None:
+    reply = standing.http("GET", path)
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
     assert reply.headers["content-type"] == "application/problem+json"
 
 
-def test_a_mistyped_path_names_its_nearest_neighbour(control: Control) -> None:
-    assert control.http("GET", "/api/helth").json()["hint"] == "did you mean /api/health?"
-    assert control.http("GET", "/api/zendesk/sync-stats").json()["hint"] == "did you mean '/api/zendesk/sync-status'?"
+def test_a_mistyped_path_names_its_nearest_neighbour(standing: Control) -> None:
+    assert standing.http("GET", "/api/helth").json()["hint"] == "did you mean /api/health?"
+    assert standing.http("GET", "/api/zendesk/sync-stats").json()["hint"] == "did you mean '/api/zendesk/sync-status'?"
 
 
 @pytest.mark.parametrize(
@@ -200,16 +201,19 @@ def test_a_mistyped_path_names_its_nearest_neighbour(control: Control) -> None:
     ],
 )
 def test_a_method_that_is_not_there_is_a_405_that_says_which_are(
-    control: Control, method: str, path: str, allowed: str
+    standing: Control, method: str, path: str, allowed: str
 ) -> None:
-    reply = control.http(method, path)
+    reply = standing.http(method, path)
     assert (reply.status_code, reply.json()["code"]) == (405, "method_not_allowed")
     assert sorted(one for one in reply.headers["allow"].split(", ") if one != "HEAD") == allowed.split(", ")
 
 
-def test_head_is_get_without_its_body(control: Control) -> None:
-    assert (control.http("HEAD", "/api/status").status_code, control.http("HEAD", "/api/status").content) == (200, b"")
-    assert control.http("HEAD", "/api/events").status_code == 200
+def test_head_is_get_without_its_body(standing: Control) -> None:
+    assert (standing.http("HEAD", "/api/status").status_code, standing.http("HEAD", "/api/status").content) == (
+        200,
+        b"",
+    )
+    assert standing.http("HEAD", "/api/events").status_code == 200
 
 
 def test_a_bug_is_a_500_that_tells_nothing_of_the_inside(control: Control, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,6 +237,26 @@ def test_trouble_with_the_database_is_a_503_with_its_code(control: Control) -> N
     reply = control.http("POST", "/api/reload")
     assert (reply.status_code, reply.json()["code"], reply.json()["hint"]) == (503, "storage_error", "Free some space.")
     assert reply.headers["retry-after"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(NetworkError("No route.", hint="Look."), 502), (ZendeskdError("Odd.", hint="Look."), 500)]
+)
+def test_other_errors_keep_their_code(control: Control, error: ZendeskdError, status: int) -> None:
+    control.reloads.append(error)  # type: ignore[arg-type]
+    reply = control.http("POST", "/api/reload")
+    assert (reply.status_code, reply.json()["code"], reply.json()["hint"]) == (status, error.code, "Look.")
+
+
+def test_reload_takes_no_body(standing: Control) -> None:
+    reply = standing.http("POST", "/api/reload", json={"workers": 4})
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
+    assert standing.http("POST", "/api/reload", json={}).status_code == 200
+
+
+def test_a_caller_without_a_name_is_its_number() -> None:
+    assert user_name(4_000_000_001) == "4000000001"
+    assert user_name(0) == "root"
 
 
 # --- reload and reconcile ---------------------------------------------------------------------------------------------
@@ -285,8 +309,8 @@ def test_reconcile_of_an_unknown_organisation_queues_nothing(control: Control) -
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
-def test_preview_of_a_schedule(control: Control) -> None:
-    preview = control.client().preview_schedule(
+def test_preview_of_a_schedule(standing: Control) -> None:
+    preview = standing.client().preview_schedule(
         "*/30 9-17 * * 1-5", timezone="America/New_York", after="2026-11-23T14:24:46Z"
     )
     assert preview.words == "Every 30th minute from 09:00 through 17:59 on Monday through Friday"
@@ -296,7 +320,7 @@ def test_preview_of_a_schedule(control: Control) -> None:
         "2026-11-23T10:30:00-05:00",
     ]
     assert preview.times[0].utc == "2026-11-23T14:30:00.000Z"
-    assert control.client().preview_schedule("@daily").timezone == "America/New_York"
+    assert standing.client().preview_schedule("@daily").timezone == "America/New_York"
 
 
 @pytest.mark.parametrize(
@@ -315,8 +339,8 @@ def test_preview_of_a_schedule(control: Control) -> None:
         ([], "", "Expected `object`, got `array`"),
     ],
 )
-def test_a_preview_that_cannot_be_made(control: Control, body: object, field: str, says: str) -> None:
-    reply = control.http("POST", "/api/schedules/preview", json=body)
+def test_a_preview_that_cannot_be_made(standing: Control, body: object, field: str, says: str) -> None:
+    reply = standing.http("POST", "/api/schedules/preview", json=body)
     assert (reply.status_code, reply.json()["field"]) == (422, field)
     assert says in reply.json()["detail"]
     assert reply.json()["hint"]
@@ -331,7 +355,7 @@ def test_a_preview_that_cannot_be_made(control: Control, body: object, field: st
         (b'{"interval"', "ends too early"),
     ],
 )
-def test_malformed_json_says_where(control: Control, body: bytes, says: str) -> None:
-    reply = control.http("POST", "/api/schedules/preview", content=body)
+def test_malformed_json_says_where(standing: Control, body: bytes, says: str) -> None:
+    reply = standing.http("POST", "/api/schedules/preview", content=body)
     assert (reply.status_code, reply.json()["code"]) == (400, "malformed_json")
     assert says in reply.json()["detail"]
