@@ -28,7 +28,7 @@ from zendeskd.connectors.transport import tls_context
 from zendeskd.copy_at_rest import Sealed
 from zendeskd.errors import Cancelled, RunError, ZendeskdError
 from zendeskd.findings import Finding, failed, ok, warning
-from zendeskd.models import BudgetView, Identity, Integration, StoredCredential
+from zendeskd.models import BudgetView, Identity, Integration, State, StoredCredential, Waiting
 from zendeskd.secrets import Vault
 
 AT_ONCE: Final = 8
@@ -79,6 +79,8 @@ class _Visit:
         self._sealed, self._one = sealed, sealed.integration
         self._vault, self._socket, self._systems, self._within_s = vault, socket, systems, within_s
         self._topic = _topic(self._one)
+        self._cancel = CancelToken()
+        self._waiting: str | None = None  # for which rate limit
 
     def finding(self, now: Callable[[], datetime], offsets: list[float]) -> Finding:
         started = time.monotonic()
@@ -95,9 +97,11 @@ class _Visit:
         try:
             return self._checked(f"reached in {took_ms:.0f} ms")
         except Cancelled:
-            return failed(self._topic, f"gave no answer within {self._within_s:.0f} s", _NETWORK)
-        except (RunError, DaemonUnreachable, ApiError, IncompatibleApi) as error:
-            return failed(self._topic, error.detail, error.hint)
+            return self._no_answer(self._waiting)
+        except DaemonUnreachable as error:
+            return self._no_answer(self._daemons_wait()) if error.reason == "timeout" else _failed(self._topic, error)
+        except (RunError, ApiError, IncompatibleApi) as error:
+            return _failed(self._topic, error)
 
     def _checked(self, reached: str) -> Finding:
         if self._socket is not None:
@@ -127,17 +131,40 @@ class _Visit:
         return warning(self._topic, f"{reached}; the daemon does not know it")
 
     def _by_ourselves(self, stored: StoredCredential) -> tuple[Identity, tuple[BudgetView, ...]]:
-        cancel = CancelToken()
-        limit = threading.Timer(self._within_s, cancel.set, ["deadline"])
+        limit = threading.Timer(self._within_s, self._cancel.set, ["deadline"])
         limit.daemon = True
         limit.start()
         try:
-            source = self._systems[self._one.system_type].open(self._one, _Door(stored), cancel, lambda _: None)
-            cancel.on_set(source.close)  # a call that hangs ends with its connection
+            source = self._systems[self._one.system_type].open(self._one, _Door(stored), self._cancel, self._waits)
+            self._cancel.on_set(source.close)  # a call that hangs ends with its connection
             with contextlib.closing(source):
                 return source.check(), source.budgets()
         finally:
             limit.cancel()
+
+    def _waits(self, waiting: Waiting | None) -> None:
+        if waiting is not None and waiting.state is State.LIMITED:
+            self._waiting = waiting.reason
+        elif not self._cancel.is_set():  # a wait that the deadline ended is the reason
+            self._waiting = None
+
+    def _daemons_wait(self) -> str | None:
+        """For which rate limit the account's own run waits, if it does."""
+        assert self._socket is not None
+        try:
+            with Client(self._socket, timeout_s=5) as client:
+                items = client.sync_status(self._one.system_type).items
+        except (DaemonUnreachable, ApiError, IncompatibleApi):
+            return None
+        return next(
+            (i.why for i in items if i.organization_id == self._one.organization_id and i.state == State.LIMITED), None
+        )
+
+    def _no_answer(self, limit: str | None) -> Finding:
+        if limit is not None:
+            hint = "nothing to do: it goes on by itself; examine again later"
+            return warning(self._topic, f"reached, but it has to wait for its rate limit ({limit})", hint)
+        return failed(self._topic, f"gave no answer within {self._within_s:.0f} s", _NETWORK)
 
     def _good(self, reached: str, user: str, role: str, budgets: Sequence[BudgetView]) -> Finding:
         detail = f"{reached}; {user} ({role})"
@@ -203,6 +230,10 @@ def _network_words(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return f"it does not speak HTTP ({type(error).__name__})"
+
+
+def _failed(topic: str, error: ZendeskdError) -> Finding:
+    return failed(topic, error.detail, error.hint)
 
 
 def _topic(integration: Integration) -> str:

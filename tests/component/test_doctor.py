@@ -16,6 +16,7 @@ import structlog
 
 from tests.fixtures.daemons import DaemonProcess
 from tests.fixtures.loopback import Loopback, Reply
+from tests.waiting import wait_for
 from zendeskd import cli, copy_at_rest, paths
 from zendeskd.db import Database
 from zendeskd.doctor import examine
@@ -312,6 +313,28 @@ def test_an_account_that_leaves_little_to_ask(
     assert "account 100 of 700" in finding.detail
 
 
+def test_an_account_that_waits_for_its_rate_limit(
+    installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zendeskd import doctor_accounts
+
+    monkeypatch.setattr(doctor_accounts, "ONE_S", 1.0)
+    account.fault("rate_limited", times=None, retry_after="60")
+    installed.add("acme", account.base_url, account.credential)
+    finding = installed.says("acme zendesk")
+    assert (finding.word, "wait for its rate limit (429" in finding.detail) == (Word.WARNING, True), finding
+
+
+def test_an_account_that_never_answers(installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zendeskd import doctor_accounts
+
+    monkeypatch.setattr(doctor_accounts, "ONE_S", 1.0)
+    installed.add("acme", account.base_url, account.credential)
+    account.fault("hang", times=None)
+    finding = installed.says("acme zendesk")
+    assert finding.word is Word.FAILED
+
+
 # --- beside a daemon --------------------------------------------------------------------------------------------------
 
 
@@ -351,3 +374,16 @@ def test_check_online(daemon: DaemonProcess, account: Account, capsys: pytest.Ca
     daemon.add("acme", account.base_url, account.credential)
     assert cli.main(["check", *beside(daemon)[1:], "--online"]) == 0
     assert "ok       acme zendesk" in capsys.readouterr().out
+
+
+def test_beside_a_daemon_whose_run_waits_for_a_rate_limit(
+    daemon: DaemonProcess, account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from zendeskd import doctor_accounts
+
+    monkeypatch.setattr(doctor_accounts, "ONE_S", 2.0)
+    account.fault("rate_limited", times=None, retry_after="60")
+    daemon.add("acme", account.base_url, account.credential)
+    wait_for(lambda: daemon.status("acme").state == "limited", "the run to be limited")
+    assert cli.main(beside(daemon)) == 0
+    assert "it has to wait for its rate limit (429" in capsys.readouterr().out
