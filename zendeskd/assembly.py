@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Final
@@ -36,12 +37,13 @@ _PRUNE_AT: Final = "40 4 * * *"
 
 
 class Assembly:
-    """`open`, `reload`, `close`: the main thread. `publish_log`: any thread, and before `open` too."""
+    """`open` and `close`: the main thread. `reload`: any. `publish_log`: any, and before `open` too."""
 
     def __init__(self, config: Config, read_config: Callable[[], Config]) -> None:
         self._config, self._read_config = config, read_config
         self.set_level: Callable[[str], None] = lambda _: None  # the logs are opened after this, and take its events
         self._open = ExitStack()
+        self._reloading = threading.Lock()
         self.broker = Broker(boot_id=secrets.token_hex(8), version=__version__)
         self.jobs: Jobs | None = None
         self._control: ControlServer | None = None
@@ -53,7 +55,14 @@ class Assembly:
         """Everything up and running. Raises ConfigError or StorageError; `close` then tidies what was opened."""
         config = self._config
         # first of all: it refuses a second daemon, and sets the process's umask for a moment
-        bound = self._open.enter_context(bind_control_socket(config.control_socket, gid=_gid(config.control_operators)))
+        bound = self._open.enter_context(
+            bind_control_socket(
+                config.control_socket,
+                # viewers are not in the operators' group: then roles alone decide, and refuse everybody else
+                mode=0o660 if config.control_viewers is None else 0o666,
+                gid=_gid(config.control_operators),
+            )
+        )
         database = Database(config.database, backup_dir=config.state_dir / "backups")
         self._open.callback(database.close)
         database.open()
@@ -97,7 +106,14 @@ class Assembly:
         return drained
 
     def reload(self) -> wire.ReloadResult:
-        """Read the settings again and apply those that can be applied live. Raises ConfigError: the old ones stay."""
+        """Read the settings again and apply those that can be applied live. Raises ConfigError: the old ones stay.
+
+        The main thread (SIGHUP) and the control socket's threads; one at a time.
+        """
+        with self._reloading:
+            return self._reload()
+
+    def _reload(self) -> wire.ReloadResult:
         assert self._context is not None
         old, new = self._config, self._read_config()
         changes = settings.changes(old, new)

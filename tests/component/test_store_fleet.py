@@ -84,6 +84,17 @@ def test_updating_switches_on_and_off_but_does_not_unblock(store: Store, acme: I
     assert store.fleet.integration_by_id(acme.id).state is State.STOPPED
 
 
+def test_updating_what_is_stopped_leaves_who_stopped_it_and_until_when(store: Store, acme: Integration) -> None:
+    until = NOW + timedelta(hours=2)
+    stopped = {"stopped_by": "ana", "stop_reason": "change freeze", "stopped_until": until}
+    store.fleet.change(acme.id, is_active=False, state=State.STOPPED, **stopped)
+    store.fleet.apply([], [new_organization("acme", credential=None, is_active=False, lookback="30d")], NOW)
+    one = store.fleet.integration_by_id(acme.id)
+    assert (one.lookback, one.stopped_by, one.stop_reason, one.stopped_until) == ("30d", *stopped.values())
+    store.fleet.apply([], [new_organization("acme", credential=None, is_active=True)], NOW)
+    assert store.fleet.integration_by_id(acme.id).stopped_by is None
+
+
 def test_unknown_names_get_near_ones(store: Store) -> None:
     with pytest.raises(NotFound) as missing:
         store.fleet.organization("acme")

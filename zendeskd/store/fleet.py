@@ -219,11 +219,12 @@ class Fleet(Part):
         values: dict[str, object] = {name: column_of(getattr(new, name)) for name in CONFIGURATION}
         if new.next_run_at is not None:
             values["next_run_at"] = stamp(new.next_run_at)
-        rows = self._db.rows(t.Integration.select(t.Integration.id, t.Integration.state).where(here))
+        columns = (t.Integration.id, t.Integration.state, t.Integration.is_active)
+        rows = self._db.rows(t.Integration.select(*columns).where(here))
         if rows:
-            integration_id, state = rows[0]["id"], rows[0]["state"]
-            if state != State.BLOCKED or new.credential is not None or not new.is_active:
-                values |= _switched(new.is_active)
+            integration_id, state, was_active = rows[0]["id"], rows[0]["state"], bool(rows[0]["is_active"])
+            if was_active != new.is_active or (state == State.BLOCKED and new.credential is not None):
+                values |= _switched(new.is_active)  # otherwise who stopped it, why and until when stays
             self._db.execute(t.Integration.update(values).where(here))
         else:
             values |= {
