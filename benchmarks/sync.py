@@ -75,12 +75,8 @@ def simulator(tickets: int) -> Iterator[tuple[str, dict[str, object]]]:
 def bare_loop(base_url: str, credential: dict[str, object], schema_from: Path, path: Path) -> None:
     """The whole program of the hand-written loop; runs in a process of its own."""
     with contextlib.closing(sqlite3.connect(schema_from)) as source:
-        schema = [
-            sql
-            for (sql,) in source.execute(
-                "SELECT sql FROM sqlite_master WHERE tbl_name = 'flow_records' AND sql IS NOT NULL AND type IN ('table', 'index')"
-            )
-        ]
+        wanted = "tbl_name = 'flow_records' AND sql IS NOT NULL AND type IN ('table', 'index')"
+        schema = [sql for (sql,) in source.execute(f"SELECT sql FROM sqlite_master WHERE {wanted}")]
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA page_size = 16384")
     db.execute("PRAGMA journal_mode = wal")

@@ -1,6 +1,6 @@
 """What each operation of the control socket is as a request, and what comes back. No I/O.
 
-One function per name of `wire.OPERATIONS`; `client` turns each into a method of its two faces.
+One function per name of `OPERATIONS`; `client` turns each into a method of its two faces.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from zendeskd import wire
+from zendeskd.operations import OPERATIONS, Operation
 
 T = TypeVar("T")
 
@@ -20,14 +21,14 @@ QUICK_S: Final = 30.0
 SLOW_S: Final = 180.0
 """Seconds without a byte of answer: most calls, and those that ask the source or write the whole fleet."""
 
-_OPERATIONS: Final = {operation.name: operation for operation in wire.OPERATIONS}
+_OPERATIONS: Final = {operation.name: operation for operation in OPERATIONS}
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """One request, ready to be sent, and the shape of its answer."""
 
-    operation: wire.Operation
+    operation: Operation
     reply: type[T]
     path: str
     params: dict[str, str]

@@ -16,12 +16,9 @@ import structlog
 from msgspec.structs import replace
 
 from zendeskd.cancel import CancelToken
-from zendeskd.clock import CronScheduler
 from zendeskd.connectors.base import Connector, CredentialDoor
 from zendeskd.cron import CronExpression
-from zendeskd.dispatch import Dispatch
 from zendeskd.errors import Conflict
-from zendeskd.ledger import Ledger
 from zendeskd.models import (
     EPOCH,
     Health,
@@ -36,11 +33,14 @@ from zendeskd.models import (
     Trigger,
     utcnow,
 )
-from zendeskd.outcome import due_first, due_next
-from zendeskd.performance import Bench
-from zendeskd.post import Post, Roster
+from zendeskd.runs.clock import CronScheduler
+from zendeskd.runs.dispatch import Dispatch
+from zendeskd.runs.ledger import Ledger
+from zendeskd.runs.outcome import due_first, due_next
+from zendeskd.runs.performance import Bench
+from zendeskd.runs.roster import Post, Roster
+from zendeskd.runs.workers import Workers
 from zendeskd.sync import OVERLAP
-from zendeskd.workers import Workers
 
 log = structlog.get_logger("zendeskd.jobs")
 

@@ -12,12 +12,12 @@ import pytest
 from tests.fakes import page
 from tests.fixtures.control import YEARLY, Control, control, standing  # noqa: F401
 from tests.waiting import wait_for
-from zendeskd import wire
 from zendeskd.api.context import roles_by_group
 from zendeskd.client import ApiError
 from zendeskd.connection import Peer
 from zendeskd.errors import CredentialError
 from zendeskd.models import stamp, utcnow
+from zendeskd.operations import OPERATIONS
 
 
 def command(control: Control, body: object, org: str = "acme", **options: object) -> httpx.Response:
@@ -282,7 +282,7 @@ def test_a_viewer_sees_everything_and_changes_nothing(control: Control) -> None:
     control.role = "viewer"
     assert control.client().status().role == "viewer"
     assert control.client().sync_status_one("acme").state == "stopped"
-    for operation in wire.OPERATIONS:
+    for operation in OPERATIONS:
         if not operation.changes:
             continue
         path = operation.path.format(system="zendesk", org="acme", id="1", link_id="1")

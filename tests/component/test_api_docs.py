@@ -13,7 +13,7 @@ import pytest
 
 from tests.fixtures.control import Control, control  # noqa: F401
 from tests.waiting import wait_for
-from zendeskd import wire
+from zendeskd.operations import OPERATIONS, Operation
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -21,8 +21,8 @@ EXAMPLES = re.findall(r"```sh\n(.*?)```\n\nAnswers ([^\n]*)\n(?:\n```json\n(.*?)
 """The commands, the line that says with which status they answer, and the JSON that is shown."""
 
 
-@pytest.mark.parametrize("operation", wire.OPERATIONS, ids=lambda one: one.name)
-def test_every_operation_is_described(operation: wire.Operation) -> None:
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_every_operation_is_described(operation: Operation) -> None:
     assert f"`{operation.method} {operation.path}`" in PAGE
 
 

@@ -16,20 +16,19 @@ from zendeskd.api.answering import user_name
 from zendeskd.api.app import ENDPOINTS
 from zendeskd.client import ApiError, AsyncClient, Client
 from zendeskd.errors import ConfigError, CredentialError, NetworkError, StorageError, ZendeskdError
+from zendeskd.operations import OPERATIONS, Operation
 
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
 def test_every_operation_has_its_route_and_every_route_its_operation() -> None:
-    table = {(one.name, one.method, one.path, one.changes) for one in wire.OPERATIONS if one.name != "events"}
+    table = {(one.name, one.method, one.path, one.changes) for one in OPERATIONS if one.name != "events"}
     routes = {(name, one.method, one.path, one.changes) for one in ENDPOINTS for name in one.operations}
     assert routes == table
 
 
-@pytest.mark.parametrize("operation", wire.OPERATIONS, ids=lambda one: one.name)
-def test_every_operation_is_answered_and_has_a_method_of_both_clients(
-    standing: Control, operation: wire.Operation
-) -> None:
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_every_operation_is_answered_and_has_a_method_of_both_clients(standing: Control, operation: Operation) -> None:
     assert callable(getattr(Client, operation.name))
     assert callable(getattr(AsyncClient, operation.name))
     if operation.name == "events":

@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from tests.fixtures.control import Control, control, new_control  # noqa: F401
-from zendeskd import calls, wire
+from zendeskd import calls
 from zendeskd.client import ApiError, AsyncClient, Client, DaemonUnreachable, IncompatibleApi
+from zendeskd.operations import OPERATIONS
 
 
 @contextmanager
@@ -245,11 +246,11 @@ def test_the_asynchronous_face_says_the_same_without_a_daemon(short_dir: Path) -
 def test_both_faces_have_one_method_per_operation_and_no_other() -> None:
     ours = {name for name, value in inspect.getmembers(calls, inspect.isfunction) if not name.startswith("_")}
     ours -= {"quote", "dataclass"}
-    assert {one.name for one in wire.OPERATIONS} <= ours
+    assert {one.name for one in OPERATIONS} <= ours
     for name in ours:
         assert hasattr(Client, name), name
         assert hasattr(AsyncClient, name), name
-    assert ours - {one.name for one in wire.OPERATIONS} == {"sync_status_one", "sync_config_one", "plan_resync"}
+    assert ours - {one.name for one in OPERATIONS} == {"sync_status_one", "sync_config_one", "plan_resync"}
 
 
 def test_names_with_odd_characters_stay_in_their_place() -> None:

@@ -88,9 +88,9 @@ def test_updating_what_is_stopped_leaves_who_stopped_it_and_until_when(store: St
     until = NOW + timedelta(hours=2)
     stopped = {"stopped_by": "ana", "stop_reason": "change freeze", "stopped_until": until}
     store.fleet.change(acme.id, is_active=False, state=State.STOPPED, **stopped)
-    store.fleet.apply([], [new_organization("acme", credential=None, is_active=False, lookback="30d")], NOW)
+    store.fleet.apply([], [new_organization("acme", credential=None, is_active=False, integration_timezone="UTC")], NOW)
     one = store.fleet.integration_by_id(acme.id)
-    assert (one.lookback, one.stopped_by, one.stop_reason, one.stopped_until) == ("30d", *stopped.values())
+    assert (one.timezone, one.stopped_by, one.stop_reason, one.stopped_until) == ("UTC", *stopped.values())
     store.fleet.apply([], [new_organization("acme", credential=None, is_active=True)], NOW)
     assert store.fleet.integration_by_id(acme.id).stopped_by is None
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.commandline import carry_out
-from zendeskd import completion, verbs, wire
+from zendeskd import completion, verbs
+from zendeskd.operations import OPERATIONS
 from zendeskd.verbs import reference
 from zendeskd.verbs.base import Verb
 from zendeskd.verbs.exits import MEANING, Exit
@@ -71,7 +72,7 @@ def test_a_group_lists_its_verbs(group: str) -> None:
 
 def test_every_operation_has_a_verb_or_a_reason() -> None:
     have = {operation for verb in EVERY for operation in verb.operations} | set(verbs.WITHOUT_VERB)
-    assert have == {operation.name for operation in wire.OPERATIONS}
+    assert have == {operation.name for operation in OPERATIONS}
     assert not {operation for verb in EVERY for operation in verb.operations} & set(verbs.WITHOUT_VERB)
 
 

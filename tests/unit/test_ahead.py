@@ -7,10 +7,10 @@ import pytest
 
 from tests.fakes import page
 from tests.waiting import wait_for
-from zendeskd.ahead import FetchAhead
 from zendeskd.cancel import CancelToken
 from zendeskd.errors import Cancelled, NetworkError, ServerError
 from zendeskd.models import Page
+from zendeskd.runs.ahead import FetchAhead
 
 
 def ahead(pages: Iterator[Page], cancel: CancelToken | None = None, **options: object) -> FetchAhead:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.fakes import START, FakeClock
 from tests.waiting import wait_for
-from zendeskd.clock import CronScheduler
 from zendeskd.cron import CronExpression
 from zendeskd.models import utcnow
+from zendeskd.runs.clock import CronScheduler
 
 QUARTER = CronExpression("*/15 * * * *", "America/New_York")
 

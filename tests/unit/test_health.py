@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import START, integration
-from zendeskd.health import Facts, Verdict, judge, live_state
 from zendeskd.models import (
     CallStats,
     Health,
@@ -18,7 +17,8 @@ from zendeskd.models import (
     Trigger,
     Waiting,
 )
-from zendeskd.post import Post
+from zendeskd.runs.health import Facts, Verdict, judge, live_state
+from zendeskd.runs.roster import Post
 
 MINUTE = timedelta(minutes=1)
 

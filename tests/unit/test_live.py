@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import START, FakeClock, page
-from zendeskd.live import LiveRun
 from zendeskd.models import PageCounts, State, Waiting
+from zendeskd.runs.live import LiveRun
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.fakes import START, integration
 from zendeskd.cron import CronExpression
 from zendeskd.errors import FAILURES
 from zendeskd.models import Integration, RunResult, RunStatus, State, Trigger
-from zendeskd.outcome import after_run, due_first, due_next
+from zendeskd.runs.outcome import after_run, due_first, due_next
 
 CRON = CronExpression("*/15 * * * *", "America/New_York")
 NEXT_TICK = START.replace(minute=15, second=0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.waiting import wait_for
-from zendeskd.workers import Turn, Workers
+from zendeskd.runs.workers import Turn, Workers
 
 
 @pytest.fixture

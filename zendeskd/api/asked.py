@@ -68,7 +68,7 @@ Function = Callable[[Asked], msgspec.Struct | Answer]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route and what answers it. `operations`: names of `wire.OPERATIONS`; `where`: in the loop for what never
+    """One route and what answers it. `operations`: names of `OPERATIONS`; `where`: in the loop for what never
     waits, in the threads for what asks the database, in those for slow work for what asks the source."""
 
     operations: tuple[str, ...]

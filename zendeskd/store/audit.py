@@ -38,7 +38,7 @@ class Audit(Part):
         detail: str,
         outcome: int,
     ) -> None:
-        """`operation` is a name of wire.OPERATIONS, `outcome` the reply's HTTP status. Never a secret in `detail`."""
+        """`operation` is a name of OPERATIONS, `outcome` the reply's HTTP status. Never a secret in `detail`."""
         values = {
             "at": stamp(now),
             "uid": uid,

@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb of `zendeskctl`. `operations`: what it calls of `wire.OPERATIONS`; `documents`: what --json prints."""
+    """One verb of `zendeskctl`. `operations`: what it calls of `OPERATIONS`; `documents`: what --json prints."""
 
     name: str  # "status", "org add"
     summary: str

@@ -17,7 +17,7 @@ import structlog
 
 from zendeskd.cron import CronExpression
 
-log = structlog.get_logger("zendeskd.clock")
+log = structlog.get_logger("zendeskd.runs.clock")
 
 _FAR: Final = datetime.max.replace(tzinfo=UTC)
 _STEP_BACK_S: Final = 30.0

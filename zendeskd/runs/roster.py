@@ -15,8 +15,6 @@ from msgspec.structs import replace
 
 from zendeskd.cron import CronExpression, parse_zone
 from zendeskd.errors import NotFound
-from zendeskd.health import Facts, judge, live_state
-from zendeskd.live import LiveRun
 from zendeskd.models import (
     CallStats,
     Health,
@@ -29,7 +27,9 @@ from zendeskd.models import (
     Today,
     Trigger,
 )
-from zendeskd.workers import Ticket
+from zendeskd.runs.health import Facts, judge, live_state
+from zendeskd.runs.live import LiveRun
+from zendeskd.runs.workers import Ticket
 
 RECENT: Final = 8
 

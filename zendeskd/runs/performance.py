@@ -12,12 +12,9 @@ import structlog
 from msgspec.structs import replace
 
 from zendeskd import sync
-from zendeskd.ahead import FetchAhead
 from zendeskd.cancel import CancelToken
 from zendeskd.connectors.base import Connector, CredentialDoor, Source
 from zendeskd.errors import Cancelled, CredentialError, PermissionDenied, RunError, ZendeskdError
-from zendeskd.ledger import Ledger
-from zendeskd.live import LiveRun
 from zendeskd.models import (
     EPOCH,
     CallStats,
@@ -30,10 +27,13 @@ from zendeskd.models import (
     RunRow,
     RunStatus,
 )
-from zendeskd.outcome import after_run
-from zendeskd.reconcile import compare
+from zendeskd.runs.ahead import FetchAhead
+from zendeskd.runs.ledger import Ledger
+from zendeskd.runs.live import LiveRun
+from zendeskd.runs.outcome import after_run
+from zendeskd.runs.reconcile import compare
 
-log = structlog.get_logger("zendeskd.performance")
+log = structlog.get_logger("zendeskd.runs.performance")
 
 _PROGRESS_EVERY_S: Final = 0.25
 _FETCHER_ENDS_WITHIN_S: Final = 2.0

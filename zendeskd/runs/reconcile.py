@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from zendeskd.cancel import CancelToken
 from zendeskd.errors import Cancelled, RunError
-from zendeskd.ledger import Census
 from zendeskd.models import Integration, Page, PageCounts, Position, Reconciliation, Record
+from zendeskd.runs.ledger import Census
 from zendeskd.sync import Ahead, Progress
 
 _ASK_AT_ONCE: Final = 500

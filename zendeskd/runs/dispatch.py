@@ -16,9 +16,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from zendeskd.clock import CronScheduler
 from zendeskd.errors import NotFound, StorageError
-from zendeskd.live import LiveRun
 from zendeskd.models import (
     CallStats,
     IntegrationView,
@@ -30,12 +28,14 @@ from zendeskd.models import (
     State,
     Trigger,
 )
-from zendeskd.outcome import due_next
-from zendeskd.performance import Bench, compare_once, probe_once, run_once
-from zendeskd.post import Post, Roster
-from zendeskd.workers import Turn, Workers
+from zendeskd.runs.clock import CronScheduler
+from zendeskd.runs.live import LiveRun
+from zendeskd.runs.outcome import due_next
+from zendeskd.runs.performance import Bench, compare_once, probe_once, run_once
+from zendeskd.runs.roster import Post, Roster
+from zendeskd.runs.workers import Turn, Workers
 
-log = structlog.get_logger("zendeskd.dispatch")
+log = structlog.get_logger("zendeskd.runs.dispatch")
 
 
 class Dispatch:

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-log = structlog.get_logger("zendeskd.workers")
+log = structlog.get_logger("zendeskd.runs.workers")
 
 _IDLE_SLICE_S: Final = 10.0
 
