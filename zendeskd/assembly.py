@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -89,7 +90,7 @@ class Assembly:
             defaults=_defaults(config),
             facts=_facts(config),
             reload=self.reload,
-            roles=roles_by_group(_gid(config.control_operators), _gid(config.control_viewers)),
+            roles=roles_by_group(_gid(config.control_operators, os.getegid()), _gid(config.control_viewers)),
         )
         self._control = ControlServer(build_app(self._context), bound.socket, self.broker)
         self._control.start()
@@ -209,5 +210,5 @@ def _facts(config: Config) -> ConfigFacts:
     )
 
 
-def _gid(group: str | None) -> int | None:
-    return None if group is None else grp.getgrnam(group).gr_gid
+def _gid(group: str | None, otherwise: int | None = None) -> int | None:
+    return otherwise if group is None else grp.getgrnam(group).gr_gid

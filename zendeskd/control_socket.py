@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -157,10 +158,10 @@ def _bind(path: Path, mode: int, gid: int | None) -> socket.socket:
 
 
 def _unusable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"the control socket {path} cannot be made: {error.strerror or error}",
-        hint=f"see who may write in {path.parent}, or set another runtime_dir",
-    )
+    hint = f"see who may write in {path.parent}, or set another runtime_dir"
+    if error.errno == errno.EPERM:
+        hint = "the daemon's user must be in the operators' group itself (in a unit: SupplementaryGroups=)"
+    return ConfigError(f"the control socket {path} cannot be made: {error.strerror or error}", hint=hint)
 
 
 def _activated(path: Path, environ: Mapping[str, str]) -> socket.socket | None:

@@ -54,18 +54,15 @@ class CronExpression:
 
     def next_after(self, when: datetime) -> datetime | None:
         """The first instant later than `when` (aware), in UTC; None if there is none within 50 years."""
-        for local in CronSim(self._expression, when.astimezone(self.zone)):
-            utc = local.astimezone(UTC)
-            if utc > when:  # in the second 01:xx hour cronsim may answer with the first one
-                return utc
-        return None
+        instants = (local.astimezone(UTC) for local in CronSim(self._expression, when.astimezone(self.zone)))
+        # in the second 01:xx hour cronsim may answer with the first one
+        return next((utc for utc in instants if utc > when), None)
 
     def upcoming(self, when: datetime) -> Iterator[datetime]:
         """The instants after `when`, in UTC, in order, without end."""
-        following = self.next_after(when)
-        while following is not None:
+        while (following := self.next_after(when)) is not None:
             yield following
-            following = self.next_after(following)
+            when = following
 
     def words(self) -> str:
         """The expression in English: "Every 15th minute from 09:00 through 17:59 on Monday through Friday"."""
@@ -94,25 +91,14 @@ def _validate(text: str, expression: str) -> None:
         CronSim(expression, _ANY_TIME)
     except CronSimError as error:
         raise _bad(_field_at_fault(str(error), fields)) from None
-    if _never(expression):
-        raise _bad(f"{text!r} never comes true")
-
-
-def _never(expression: str) -> bool:
-    """Whether the expression has no instant at all (30 February)."""
-    try:
-        next(CronSim(expression, _ANY_TIME))
-    except StopIteration:
-        return True
-    return False
 
 
 def _field_at_fault(message: str, values: list[str]) -> str:
-    for (name, allowed, low, high), value in zip(_FIELDS, values, strict=True):
-        if message == f"Bad {name}":
-            beyond = [n for n in re.findall(r"(?<![\w/])\d+", value) if not low <= int(n) <= high]
-            return f"{name}: {beyond[0] if beyond else value} is not valid, {allowed}"
-    return message
+    """cronsim says "Bad minute"; this says which value, and what is allowed."""
+    at = [f"Bad {name}" for name, *_ in _FIELDS].index(message)
+    (name, allowed, low, high), value = _FIELDS[at], values[at]
+    beyond = [n for n in re.findall(r"(?<![\w/])\d+", value) if not low <= int(n) <= high]
+    return f"{name}: {beyond[0] if beyond else value} is not valid, {allowed}"
 
 
 def _bad(detail: str) -> BadRequest:

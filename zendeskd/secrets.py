@@ -130,10 +130,10 @@ def open_vault(state_dir: Path, credentials_dir: Path | None, *, create: bool = 
     With `create=False` (there are sealed credentials already) a missing key is an error: a new one would open none
     of them. Raises ConfigError for a key that is missing, unreadable, of the wrong size or open to others.
     """
-    if credentials_dir is not None and (given := credentials_dir / KEY_NAME).exists():
+    if credentials_dir is not None and _is_there(given := credentials_dir / KEY_NAME):
         return Vault(_read_key(given, private=False))  # its folder is the service's own
     path = state_dir / KEY_NAME
-    if not path.exists():
+    if not _is_there(path):
         if not create:
             raise ConfigError(
                 f"The master key {path} is missing, and credentials in the database are sealed with it.",
@@ -142,6 +142,16 @@ def open_vault(state_dir: Path, credentials_dir: Path | None, *, create: bool = 
             )
         _make_key(path)
     return Vault(_read_key(path, private=True))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigError(
+            f"The folder of the master key {path} cannot be looked into: {error.strerror}.",
+            hint="It must belong to the daemon's user.",
+        ) from None
 
 
 def _read_key(path: Path, *, private: bool) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import START, ScriptedConnector, Step, page
 from tests.waiting import wait_for
 from zendeskd.db import Database
-from zendeskd.errors import BadRequest, Conflict, CredentialError, NetworkError, NotFound
+from zendeskd.errors import BadRequest, Conflict, CredentialError, NetworkError, NotFound, StorageError
 from zendeskd.jobs import Jobs
 from zendeskd.models import (
     Health,
@@ -32,6 +32,28 @@ from zendeskd.store.fleet import NewIntegration, NewOrganization, SealedCredenti
 YEARLY = "0 0 1 1 *"  # far away, so that only what a test asks for happens
 
 
+class Part:
+    """One part of the store; raises StorageError for the calls that `failing` names, as often as it says."""
+
+    def __init__(self, real: object, failing: dict[str, int]) -> None:
+        self.real, self.failing = real, failing
+
+    def __getattr__(self, name: str) -> object:
+        if self.failing.get(name, 0) > 0:
+            self.failing[name] -= 1
+            raise StorageError("The disk is full.")
+        return getattr(self.real, name)
+
+
+class FailingLedger:
+    """A store whose disk is full for some calls: `failing["finish"] = 2`."""
+
+    def __init__(self, store: Store) -> None:
+        self.failing: dict[str, int] = {}
+        self.fleet, self.runs = Part(store.fleet, self.failing), Part(store.runs, self.failing)
+        self.pages, self.reconciliations = store.pages, Part(store.reconciliations, self.failing)
+
+
 class Fleet:
     """A database, and jobs that are started on it as often as a test likes."""
 
@@ -40,6 +62,8 @@ class Fleet:
         self.db = Database(f"sqlite:///{path / 'fleet.db'}")
         self.db.open()
         self.store = Store(self.db)
+        self.ledger = FailingLedger(self.store)
+        self.failing = self.ledger.failing
         self.jobs: Jobs | None = None
         self.changes: list[IntegrationView] = []
         self.runs: list[RunRow] = []
@@ -69,7 +93,7 @@ class Fleet:
         if scripts:
             self.connector = ScriptedConnector(scripts)
         self.jobs = Jobs(
-            self.store,
+            self.ledger,  # type: ignore[arg-type]
             {"zendesk": self.connector},
             lambda one: None,  # type: ignore[arg-type, return-value]
             workers=workers,
@@ -526,3 +550,217 @@ def test_many_organisations_on_few_workers_each_run_once(fleet: Fleet) -> None:
     wait_for(lambda: all(v.recent for v in jobs.views()), "all to run", 30)
     assert all(len(fleet.rows(f"org-{n:02}")) == 1 for n in range(60))
     assert set(jobs.pulses()) == {"scheduler", "worker-1", "worker-2", "worker-3", "worker-4"}
+
+
+# --- when the disk does not take it -----------------------------------------------------------------------------------
+
+
+def test_an_end_that_cannot_be_written_is_kept_and_written_later(fleet: Fleet) -> None:
+    fleet.add()
+    fleet.failing["finish"] = 1
+    jobs = fleet.start([page(1, end=True)])
+    shown = wait_for(
+        lambda: (v := jobs.view("acme", "zendesk")).integration.last_error_code == "storage_error" and v, "the failure"
+    )
+    assert "The disk is full." in shown.happened
+    assert shown.run is None
+    assert fleet.rows()[0].status is RunStatus.RUNNING
+    jobs.clock.bring_forward("minute", utcnow())
+    fleet.ended()
+    wait_for(lambda: jobs.view("acme", "zendesk").health is Health.OK, "health")
+    assert len(fleet.rows()) == 1
+
+
+def test_an_end_that_could_not_be_written_goes_before_the_next_run(fleet: Fleet) -> None:
+    fleet.add()
+    fleet.failing["finish"] = 1
+    jobs = fleet.start([page(1, cursor="a", end=True)], [page(2, cursor="b", end=True)])
+    wait_for(lambda: jobs.view("acme", "zendesk").integration.last_error_code == "storage_error", "the failure")
+    wait_for(lambda: jobs.view("acme", "zendesk").run is None, "the end of the run")
+    jobs.trigger("acme", "zendesk", "ana")
+    fleet.ended(count=2)
+    assert [row.status for row in fleet.rows()] == [RunStatus.SUCCESS] * 2
+
+
+def test_a_tick_whose_run_cannot_be_queued_comes_again_soon(fleet: Fleet) -> None:
+    one = fleet.add()
+    fleet.store.fleet.change(one, last_sync_at=utcnow(), next_run_at=utcnow())
+    fleet.failing["enqueue"] = 1
+    jobs = fleet.start()
+    wait_for(lambda: jobs.view("acme", "zendesk").integration.last_error_code == "storage_error", "the failure")
+    planned = jobs.view("acme", "zendesk").integration.next_run_at
+    assert planned is not None
+    assert planned - utcnow() <= timedelta(minutes=1)
+    with_error = jobs.view("acme", "zendesk")
+    assert (with_error.state, with_error.why) == (State.RETRYING, "cannot store")
+    jobs.clock.bring_forward(f"integration-{one}", utcnow())
+    fleet.ended()
+    assert fleet.idle().integration.consecutive_failures == 0
+
+
+def test_a_command_that_cannot_be_stored_changes_nothing(fleet: Fleet) -> None:
+    fleet.add()
+    jobs = fleet.start()
+    fleet.ended()
+    before = fleet.idle().integration
+    fleet.failing["change"] = 1
+    with pytest.raises(StorageError):
+        jobs.stop("acme", "zendesk", "ana")
+    assert jobs.view("acme", "zendesk").integration == before
+
+
+def test_a_plan_that_cannot_be_stored_still_holds(fleet: Fleet) -> None:
+    fleet.add()
+    jobs = fleet.start()
+    fleet.ended()
+    fleet.idle()
+    jobs.stop("acme", "zendesk", "ana")
+    fleet.failing["change"] = 0
+    before = fleet.failing
+
+    def only_the_plan() -> None:
+        before["change"] = 1
+
+    original = jobs._dispatch.plan
+
+    def plan(post: object, when: object, cause: object) -> None:
+        only_the_plan()
+        original(post, when, cause)  # type: ignore[arg-type]
+
+    jobs._dispatch.plan = plan  # type: ignore[method-assign, assignment]
+    assert jobs.start("acme", "zendesk", "ana")
+    fleet.ended(count=2)
+    assert jobs.view("acme", "zendesk").integration.next_run_at is not None
+
+
+def test_a_run_whose_organisation_vanishes_from_the_store_just_ends(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    fleet.add()
+    step = gate(1)
+    jobs = fleet.start([step])
+    step.wait()
+    fleet.store.fleet.remove_organization("acme")
+    step.open.set()
+    wait_for(lambda: jobs.view("acme", "zendesk").run is None, "the end of the run")
+    wait_for(lambda: jobs.busy() == 0, "the worker")
+
+
+# --- comparisons ------------------------------------------------------------------------------------------------------
+
+
+def compared(fleet: Fleet, *script: Step, org: str = "acme") -> Jobs:
+    """Jobs with one organisation that was read once; `script` is what its comparison will see."""
+    fleet.add(org)
+    jobs = fleet.start([page(1, cursor="a", end=True)], list(script) or [page(1, end=True)])
+    fleet.ended(org)
+    fleet.idle(org)
+    return jobs
+
+
+def outcome(jobs: Jobs) -> str:
+    found = jobs.view("acme", "zendesk").reconciled
+    return "running" if found is None else found.status
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"), [(NetworkError("reset"), "network_error"), (ZeroDivisionError("oops"), "internal_error")]
+)
+def test_a_comparison_that_fails_says_so(fleet: Fleet, trouble: Exception, code: str) -> None:
+    jobs = compared(fleet, trouble)
+    jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "failed", "the failure")
+    found = jobs.view("acme", "zendesk").reconciled
+    assert found is not None
+    assert found.error_code == code
+    assert jobs.view("acme", "zendesk").health is Health.OK
+
+
+def test_a_comparison_goes_on_beside_a_run_and_is_joined(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    step = gate(1)
+    jobs = compared(fleet, step)
+    first, _ = jobs.reconcile("acme", "zendesk", "ana")
+    step.wait()
+    assert jobs.reconcile("acme", "zendesk", "ben") == (first, True)
+    live = jobs.view("acme", "zendesk").run
+    assert live is not None
+    assert (live.kind, live.id) == ("reconcile", first)
+    fleet.connector.scripts = [[page(2, cursor="z", end=True)]]
+    jobs.trigger("acme", "zendesk", "ana")
+    fleet.ended(count=2)
+    step.open.set()
+    wait_for(lambda: outcome(jobs) == "verified", "the comparison")
+
+
+def test_a_comparison_that_cannot_be_written_down_still_ends(fleet: Fleet) -> None:
+    jobs = compared(fleet)
+    fleet.failing["finish"] = 1
+    jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "verified", "the comparison")
+    wait_for(lambda: jobs.busy() == 0, "the worker")
+
+
+def test_removal_ends_a_comparison_going_on_or_queued(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    step = gate(1)
+    jobs = compared(fleet, page(1, cursor="b"), step)
+    jobs.reconcile("acme", "zendesk", "ana")
+    step.wait()
+    jobs.forget(jobs.view("acme", "zendesk").integration.id)
+    fleet.store.fleet.remove_organization("acme")
+    assert fleet.removed == [("acme", "zendesk")]
+
+
+def test_shutdown_interrupts_a_comparison(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    step = gate(1)
+    jobs = compared(fleet, page(1, cursor="b"), step)
+    compared_id, _ = jobs.reconcile("acme", "zendesk", "ana")
+    step.wait()
+    fleet.stop()
+    assert fleet.store.reconciliations.get(compared_id).status == "interrupted"
+
+
+def test_a_probe_without_an_answer_leaves_it_blocked(fleet: Fleet) -> None:
+    fleet.add()
+    jobs = fleet.start([CredentialError("refused")], [NetworkError("reset")])
+    fleet.ended(status=RunStatus.FAILED)
+    view = fleet.idle()
+    jobs.clock.bring_forward(f"integration-{view.integration.id}", utcnow())
+    wait_for(lambda: len(fleet.connector.opened) == 2 and fleet.connector.opened[1].closed.is_set(), "the probe")
+    wait_for(lambda: jobs.busy() == 0, "the worker")
+    assert jobs.view("acme", "zendesk").state is State.BLOCKED
+
+
+def test_a_check_tells_who_the_credentials_are_and_refuses_the_rest(fleet: Fleet) -> None:
+    fleet.add()
+    jobs = fleet.start([page(1, end=True)], [page(1, end=True)], [CredentialError("refused")])
+    fleet.ended()
+    assert jobs.check("acme", "zendesk").user == "Ana"
+    with pytest.raises(CredentialError):
+        jobs.check("acme", "zendesk")
+    assert all(source.closed.is_set() for source in fleet.connector.opened)
+
+
+def test_an_organisation_that_does_not_let_go_is_not_removed(
+    fleet: Fleet, gate: Callable[..., Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zendeskd.jobs.FORGET_WITHIN_S", 0.05)
+    one = fleet.add()
+    held = threading.Event()
+    jobs = fleet.start([page(1, cursor="a", end=True)])
+    fleet.ended()
+    fleet.idle()
+    original = fleet.store.runs.finish
+
+    def slow(*args: object, **kwargs: object) -> object:
+        assert held.wait(20)
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    fleet.store.runs.finish = slow  # type: ignore[method-assign, assignment]
+    step = gate(2)
+    fleet.connector.scripts = [[step]]
+    jobs.trigger("acme", "zendesk", "ana")
+    step.wait()
+    threading.Timer(0.3, held.set).start()
+    with pytest.raises(Conflict, match="still ending"):
+        jobs.forget(one)
+    step.open.set()
+    wait_for(lambda: jobs.view("acme", "zendesk").run is None, "the end of the run")
+    assert jobs.trigger("acme", "zendesk", "ana")

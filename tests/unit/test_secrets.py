@@ -334,3 +334,8 @@ def test_the_key_file_is_not_left_half_written(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConfigError, match="No space left"):
         open_vault(tmp_path, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be looked into"):
+        open_vault(tmp_path, tmp_path / ("x" * 300))
