@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -9,8 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
-pytest_plugins = ["tests.fixtures.simulated", "tests.fixtures.daemons", "tests.fixtures.stores"]
+pytest_plugins = [  # one that another imports comes before it
+    "tests.fixtures.scripted",
+    "tests.fixtures.commandline",
+    "tests.fixtures.control",
+    "tests.fixtures.daemons",
+    "tests.fixtures.simulated",
+    "tests.fixtures.stores",
+]
 
 _OURS = ("ZENDESKD_", "XDG_", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY")
 _OURS += ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY")
@@ -22,6 +31,17 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Programs that are called in this process set up logging for themselves."""
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    yield
+    structlog.reset_defaults()
+    root.setLevel(before[0])
+    root.handlers[:] = before[1]
 
 
 @pytest.fixture

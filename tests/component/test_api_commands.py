@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """What people tell an integration to do, who may, and the line that is kept of it."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import httpx
 import pytest
 
 from tests.fakes import page
-from tests.fixtures.control import YEARLY, Control, control, standing  # noqa: F401
+from tests.fixtures.control import YEARLY, Control
 from tests.waiting import wait_for
 from zendeskd.api.context import roles_by_group
 from zendeskd.client import ApiError

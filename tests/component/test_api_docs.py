@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """docs/api.md: every example is run with the real curl, and every operation is in it."""
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.control import Control, control  # noqa: F401
+from tests.fixtures.control import Control
 from tests.waiting import wait_for
 from zendeskd.operations import OPERATIONS, Operation
 

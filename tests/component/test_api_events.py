@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """The stream of live events: complete, in order, numbered; and honest about what a slow reader missed."""
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import threading
 import httpx
 import pytest
 
-from tests.fixtures.control import Control, control, new_control  # noqa: F401
+from tests.fixtures.control import Control
 from tests.waiting import wait_for
 from zendeskd.client import AsyncClient
 from zendeskd.events import Broker, as_ndjson

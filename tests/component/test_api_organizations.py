@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """The fleet over the socket: all or nothing, scheduled at once, no secret in any answer or log."""
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.fakes import page
-from tests.fixtures.control import CREDENTIALS, TOKEN, YEARLY, Control, control  # noqa: F401
+from tests.fixtures.control import CREDENTIALS, TOKEN, YEARLY, Control
 from tests.waiting import wait_for
 from zendeskd import jobs as jobs_module
 from zendeskd import wire

@@ -1,11 +1,10 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """Records, their links, and history over the socket."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.control import Control, control, standing  # noqa: F401
+from tests.fixtures.control import Control
 from zendeskd.client import ApiError
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """How the daemon and the integrations are, as callers see it; and what every answer has in common."""
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.fakes import page
-from tests.fixtures.control import TOKEN, Control, control, new_control, standing  # noqa: F401
+from tests.fixtures.control import TOKEN, Control
 from tests.waiting import wait_for
 from zendeskd import __version__, wire
 from zendeskd.api.answering import user_name

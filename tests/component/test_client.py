@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """The client: both faces, and what it says when there is no daemon, or not the right one."""
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fixtures.control import Control, control, new_control  # noqa: F401
+from tests.fixtures.control import Control
 from zendeskd import calls
 from zendeskd.client import ApiError, AsyncClient, Client, DaemonUnreachable, IncompatibleApi
 from zendeskd.operations import OPERATIONS

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - a fixture is asked for by its own name
 """Binding the control socket, who called, and callers that stall or flood."""
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.fixtures.control import Control, control, new_control, raw_http, standing  # noqa: F401
+from tests.fixtures.control import Control, raw_http
 from tests.waiting import wait_for
 from zendeskd import wire
 from zendeskd.connection import Limits, Peer, peer_of

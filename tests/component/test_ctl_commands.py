@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Outcome, Zendeskctl, zendeskctl
-from tests.fixtures.scripted import Asked, ScriptedDaemon, scripted
+from tests.fixtures.commandline import Outcome, Zendeskctl
+from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.waiting import wait_for
 from zendeskd import wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 ACCEPTED = wire.Accepted(run_id=8815, state="queued", joined=False)
 

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Zendeskctl, carry_out, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Zendeskctl, carry_out
+from tests.fixtures.scripted import ScriptedDaemon
 from zendeskd import __version__, wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 PERFDATA = (
     "blocked=1 failing=1 late=0 limited=1 retrying=0 failed=0 running=2 queued=1 ok=2 stopped=1 "

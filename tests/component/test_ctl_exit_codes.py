@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Stream, Zendeskctl, carry_out, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Stream, Zendeskctl, carry_out
+from tests.fixtures.scripted import ScriptedDaemon
 from tests.waiting import wait_for
 from zendeskd import ctl, wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 leaky = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """httpcore 1.0.9 leaves a Unix socket that could not connect to the garbage collector."""

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Zendeskctl, place, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Zendeskctl, place
+from tests.fixtures.scripted import ScriptedDaemon
 from zendeskd import wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 SECRET = "sup3r-secret-token"
 OBJECT = b'{"kind":"api_token","email":"ana@example.com","token":"sup3r-secret-token"}\n'

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Stream, Zendeskctl, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Stream, Zendeskctl
+from tests.fixtures.scripted import ScriptedDaemon
 from zendeskd import wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 RUNS = """\
    RUN  ORG        STARTED UTC    TOOK  RESULT          READ     NEW     UPD  SKIP  BY         WHY

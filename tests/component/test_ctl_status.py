@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Stream, Zendeskctl, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Stream, Zendeskctl
+from tests.fixtures.scripted import ScriptedDaemon
 from zendeskd import wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 STATUS = """\
 ORG        NOW           LAST            AGE     NEXT  TICKETS  WHY

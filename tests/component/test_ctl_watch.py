@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Outcome, Stream, Zendeskctl, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Outcome, Stream, Zendeskctl
+from tests.fixtures.scripted import ScriptedDaemon
 from tests.waiting import wait_for
 from zendeskd import wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 AT = "2026-11-23T14:24:41.000Z"
 

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import stores
 from tests.fixtures.stores import table
 from zendeskd import db as db_module
 from zendeskd.db import Database, trouble_of
 from zendeskd.errors import ConfigError, StorageError
 from zendeskd.store.tables import TABLES
-
-database = stores.database
 
 
 @contextlib.contextmanager

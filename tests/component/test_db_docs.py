@@ -14,8 +14,6 @@ from zendeskd.models import Integration, Link
 from zendeskd.store import Store
 from zendeskd.store.tables import TABLES
 
-acme, database, store = stores.acme, stores.database, stores.store
-
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text()
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 SECTIONS = dict(re.findall(r"### `(\w+)`\n(.*?)(?=\n###)", PAGE, re.DOTALL))

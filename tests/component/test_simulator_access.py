@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.simulated import Asker, ask, simulator
+from tests.fixtures.simulated import Asker
 from zendeskd.simulator import Account, Simulator
-
-__all__ = ["ask", "simulator"]
 
 Ask = Callable[..., Asker]
 ME = "/api/v2/users/me.json"

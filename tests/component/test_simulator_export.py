@@ -13,10 +13,8 @@ import httpx
 import pytest
 
 from tests.fakes import START, FakeClock
-from tests.fixtures.simulated import Asker, ask, simulator
+from tests.fixtures.simulated import Asker
 from zendeskd.simulator import Simulator
-
-__all__ = ["ask", "simulator"]
 
 Ask = Callable[..., Asker]
 PAYLOADS = Path(__file__).parent.parent / "data" / "zendesk-payloads" / "fixture"

@@ -12,12 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fixtures.simulated import Asker, ask, simulator
+from tests.fixtures.simulated import Asker
 from tests.waiting import wait_for
 from zendeskd.simulator import Account, Simulator
 from zendeskd.simulator.faults import KINDS
-
-__all__ = ["ask", "simulator"]
 
 Ask = Callable[..., Asker]
 

@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.simulated import Asker, ask, simulator
+from tests.fixtures.simulated import Asker
 from zendeskd.simulator import Account, Simulator
-
-__all__ = ["ask", "simulator"]
 
 Ask = Callable[..., Asker]
 

@@ -13,13 +13,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.fixtures.simulated import Asker, ask, simulator
+from tests.fixtures.simulated import Asker
 from tests.waiting import wait_for
 from zendeskd.errors import ConfigError
 from zendeskd.simulator import Simulator, main
 from zendeskd.simulator.program import live
-
-__all__ = ["ask", "simulator"]
 
 Ask = Callable[..., Asker]
 

@@ -6,15 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fixtures import stores
 from tests.fixtures.stores import NOW, add_organization, begin_run, counts, is_consistent, record, table, write
 from zendeskd.db import Database
 from zendeskd.errors import StorageError
 from zendeskd.models import Integration, Page, Quarantined, Record, stamp
 from zendeskd.store import Store, census
 from zendeskd.store.pages import RunPages
-
-acme, database, pages, store = stores.acme, stores.database, stores.pages, stores.store
 
 
 def page(*records: Record, **more: object) -> Page:

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from tests.fixtures import stores
 from tests.fixtures.stores import (
     NOW,
     add_organization,
@@ -24,8 +23,6 @@ from zendeskd.errors import Conflict, NotFound, StorageError
 from zendeskd.models import Integration, Link, Quarantined, State
 from zendeskd.store import Store, removal
 from zendeskd.store.fleet import NewOrganization, SealedCredential
-
-acme, database, pages, store = stores.acme, stores.database, stores.pages, stores.store
 
 SEALED = SealedCredential(kind="api_token", ciphertext="v1:other", expires_at=NOW + timedelta(days=1))
 

@@ -9,15 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures import stores
 from tests.fixtures.stores import NOW, add_organization, begin_run, counts, is_consistent, record, table, write
 from zendeskd.db import Database
 from zendeskd.errors import StorageError
 from zendeskd.models import CallStats, Deletion, Integration, Link, Page, Quarantined, Record, stamp
 from zendeskd.store import Store
 from zendeskd.store.pages import RunPages
-
-acme, database, pages, store = stores.acme, stores.database, stores.pages, stores.store
 
 LATER = NOW + timedelta(hours=1)
 GONE = "2026-11-23T13:00:00.000Z"

@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import stores
 from tests.fixtures.stores import NOW, add_organization, begin_run, record, table, write
 from zendeskd.db import Database
 from zendeskd.store import Store
 from zendeskd.store import records as records_module
-
-database, store = stores.database, stores.store
 
 PUBLIC = {
     "SELECT * FROM sync_logs ORDER BY synced_at DESC LIMIT 10": ["SCAN sync_logs USING INDEX synclog_synced_at"],

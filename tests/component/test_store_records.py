@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures import stores
 from tests.fixtures.stores import NOW, add_organization, begin_run, record, table, write
 from zendeskd.db import Database
 from zendeskd.errors import BadRequest, Conflict, NotFound, StorageError
@@ -18,8 +17,6 @@ from zendeskd.models import Integration, Link, stamp
 from zendeskd.store import Store
 from zendeskd.store import records as records_module
 from zendeskd.store.pages import RunPages
-
-acme, database, pages, store = stores.acme, stores.database, stores.pages, stores.store
 
 
 def ids(rows: Any) -> list[str]:

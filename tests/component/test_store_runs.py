@@ -7,14 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from tests.fixtures import stores
 from tests.fixtures.stores import NOW, add_organization, begin_run, record, table, write
 from zendeskd.db import Database
 from zendeskd.errors import NotFound
 from zendeskd.models import CallStats, Integration, Quarantined, RunResult, RunRow, RunStatus, State, Today, Trigger
 from zendeskd.store import Store, runs
-
-acme, database, store = stores.acme, stores.database, stores.store
 
 SUCCESS = RunResult(status=RunStatus.SUCCESS, end_reason="end_of_stream")
 FAILED = RunResult(

@@ -12,12 +12,10 @@ import pytest
 
 import zendeskd
 from tests.fixtures import mockup
-from tests.fixtures.commandline import Zendeskctl, carry_out, place, zendeskctl
-from tests.fixtures.scripted import ScriptedDaemon, scripted
+from tests.fixtures.commandline import Zendeskctl, carry_out, place
+from tests.fixtures.scripted import ScriptedDaemon
 from tests.fixtures.shapes import problems
 from zendeskd import verbs, wire
-
-__all__ = ["scripted", "zendeskctl"]
 
 SCHEMA = json.loads((Path(zendeskd.__file__).parent / "schema.json").read_text())
 

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.fixtures import stores
 from tests.fixtures.stores import NOW, table
 from zendeskd import secrets
 from zendeskd.db import Database
@@ -33,8 +32,6 @@ from zendeskd.models import (
 )
 from zendeskd.secrets import KEY_NAME, StoredCredentials, Vault, open_vault, parse_credential
 from zendeskd.store import Store
-
-acme, database, store = stores.acme, stores.database, stores.store
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 TOKEN = "s3cr3t-tok3n"
