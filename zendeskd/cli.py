@@ -96,8 +96,8 @@ def _check(options: argparse.Namespace) -> int:
     if not options.online:
         return OK
     from zendeskd import logs
-    from zendeskd.doctor import accounts, become_owner
-    from zendeskd.findings import Word, lines, worst
+    from zendeskd.doctor.examination import accounts, become_owner
+    from zendeskd.doctor.findings import Word, lines, worst
 
     logs.quiet()
     become_owner(config.state_dir)
@@ -108,8 +108,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from zendeskd import logs
-    from zendeskd.doctor import examine
-    from zendeskd.findings import Word, as_json, lines, worst
+    from zendeskd.doctor.examination import examine
+    from zendeskd.doctor.findings import Word, as_json, lines, worst
 
     logs.quiet()
     findings = examine(_overrides(options), os.environ)

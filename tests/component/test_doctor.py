@@ -17,10 +17,11 @@ import structlog
 from tests.fixtures.daemons import DaemonProcess
 from tests.fixtures.loopback import Loopback, Reply
 from tests.waiting import wait_for
-from zendeskd import cli, copy_at_rest, paths
+from zendeskd import cli, paths
 from zendeskd.db import Database
-from zendeskd.doctor import examine
-from zendeskd.findings import Finding, Word
+from zendeskd.doctor import copy_at_rest
+from zendeskd.doctor.examination import examine
+from zendeskd.doctor.findings import Finding, Word
 from zendeskd.models import Identity, StoredCredential, utcnow
 from zendeskd.secrets import open_vault, parse_credential
 from zendeskd.simulator import Account, Simulator
@@ -299,7 +300,7 @@ def test_a_clock_that_the_accounts_do_not_share(installed: Host, server: Loopbac
 def test_an_account_that_leaves_little_to_ask(
     installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zendeskd import doctor_accounts
+    from zendeskd.doctor import accounts as doctor_accounts
     from zendeskd.models import BudgetView
 
     monkeypatch.setattr(
@@ -316,7 +317,7 @@ def test_an_account_that_leaves_little_to_ask(
 def test_an_account_that_waits_for_its_rate_limit(
     installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zendeskd import doctor_accounts
+    from zendeskd.doctor import accounts as doctor_accounts
 
     monkeypatch.setattr(doctor_accounts, "ONE_S", 1.0)
     account.fault("rate_limited", times=None, retry_after="60")
@@ -326,7 +327,7 @@ def test_an_account_that_waits_for_its_rate_limit(
 
 
 def test_an_account_that_never_answers(installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zendeskd import doctor_accounts
+    from zendeskd.doctor import accounts as doctor_accounts
 
     monkeypatch.setattr(doctor_accounts, "ONE_S", 1.0)
     installed.add("acme", account.base_url, account.credential)
@@ -379,7 +380,7 @@ def test_check_online(daemon: DaemonProcess, account: Account, capsys: pytest.Ca
 def test_beside_a_daemon_whose_run_waits_for_a_rate_limit(
     daemon: DaemonProcess, account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from zendeskd import doctor_accounts
+    from zendeskd.doctor import accounts as doctor_accounts
 
     monkeypatch.setattr(doctor_accounts, "ONE_S", 2.0)
     account.fault("rate_limited", times=None, retry_after="60")

@@ -15,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from zendeskd import copy_at_rest, paths
+from zendeskd import paths
 from zendeskd.client import ApiError, Client, DaemonUnreachable, IncompatibleApi
 from zendeskd.config import Config, load
-from zendeskd.doctor_accounts import examine_accounts
+from zendeskd.doctor import copy_at_rest
+from zendeskd.doctor.accounts import examine_accounts
+from zendeskd.doctor.findings import Finding, failed, ok, warning
 from zendeskd.errors import ConfigError, ZendeskdError
-from zendeskd.findings import Finding, failed, ok, warning
 from zendeskd.lock import holder
 from zendeskd.models import parse_stamp, utcnow
 from zendeskd.secrets import KEY_NAME, Vault, open_vault

@@ -25,9 +25,9 @@ from zendeskd.cancel import CancelToken
 from zendeskd.client import ApiError, Client, DaemonUnreachable, IncompatibleApi
 from zendeskd.connectors.base import Connector
 from zendeskd.connectors.transport import tls_context
-from zendeskd.copy_at_rest import Sealed
+from zendeskd.doctor.copy_at_rest import Sealed
+from zendeskd.doctor.findings import Finding, failed, ok, warning
 from zendeskd.errors import Cancelled, RunError, ZendeskdError
-from zendeskd.findings import Finding, failed, ok, warning
 from zendeskd.models import BudgetView, Identity, Integration, State, StoredCredential, Waiting
 from zendeskd.secrets import Vault
 
