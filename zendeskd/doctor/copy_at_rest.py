@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from zendeskd.migrations.runner import DIRECTORY
 from zendeskd.models import Integration
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _STEPS: Final = 10_000  # of SQLite's virtual machine between two looks at the clock
 
 
@@ -66,7 +66,7 @@ def quick_check(
 
 def versions(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
     """Migrations that the database has and this program does not know, and the other way round."""
-    known = {path.stem for path in _MIGRATIONS.glob("[0-9]*.py")}
+    known = {path.stem for path in DIRECTORY.glob("[0-9]*.py")}
     applied = {row[0] for row in connection.execute("SELECT name FROM schema_migration")}
     return sorted(applied - known), sorted(known - applied)
 
