@@ -1,0 +1,63 @@
+"""The command line of the dashboard: what it refuses, and how kindly."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from tests.fixtures.commandline import Stream
+from zendeskd import __version__
+from zendeskd.tui import program
+
+
+def test_without_a_terminal_it_names_the_command_that_works_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "zendeskd.tui.program"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "use zendeskctl watch" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stdout", "environ", "why"),
+    [
+        (True, True, {}, ""),
+        (True, True, {"TERM": "dumb"}, "TERM=dumb"),
+        (True, False, {}, "its output is not a terminal"),
+        (False, True, {}, "its input is not a terminal"),
+    ],
+)
+def test_where_it_can_be_drawn(stdin: bool, stdout: bool, environ: dict[str, str], why: str) -> None:
+    assert program.why_not(Stream(tty=stdin), Stream(tty=stdout), environ) == why
+
+
+def test_without_textual_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    monkeypatch.setattr(program, "why_not", lambda *_: "")
+    for name in [name for name in sys.modules if name.startswith("zendeskd.tui.") and name != program.__name__]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "textual", None)
+    monkeypatch.setitem(sys.modules, "textual.theme", None)
+    assert program.main([]) == 2
+    assert "pip install 'zendeskd[tui]'" in said.getvalue()
+
+
+def test_an_unknown_theme_is_refused_with_the_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "why_not", lambda *_: "")
+    assert program.main(["--theme", "pink"]) == 2
+    assert "no theme 'pink'" in (err := capsys.readouterr().err) and "ansi-dark" in err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--version"], ["--help"]):
+        with pytest.raises(SystemExit) as ended:
+            program.main(words)
+        assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert f"zendeskd-tui {__version__}" in out and "--read-only" in out

@@ -1,0 +1,165 @@
+"""From a key to the daemon and back: asked, and done only when the daemon's own event says so."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from zendeskd import present, wire
+from zendeskd.client import AsyncClient
+from zendeskd.errors import ZendeskdError
+from zendeskd.models import SYSTEMS
+from zendeskd.tui.link import Severity
+from zendeskd.tui.state import Fleet, Key
+
+AT_ONCE: Final = 8
+"""Requests under way at the same time when many organisations are marked."""
+
+Ask = Callable[[str, str], Awaitable[wire.Accepted | wire.Changed]]
+
+
+class Told(Protocol):
+    def tell(self, text: str, severity: Severity = "information") -> None: ...
+    def changed(self) -> None: ...
+
+
+class Actions:
+    """`asked`: what was sent for each integration and is not confirmed yet, as the verb. One event loop."""
+
+    def __init__(self, client: AsyncClient, fleet: Fleet, told: Told) -> None:
+        self._client, self._fleet, self._told = client, fleet, told
+        self.asked: dict[Key, str] = {}
+        self._runs: set[int] = set()  # asked for here, not seen running yet
+
+    # --- what can be asked ----------------------------------------------------------------------------------------
+
+    async def trigger(self, keys: Sequence[Key]) -> None:
+        await self._ask("trigger", keys, self._client.trigger)
+
+    async def start(self, keys: Sequence[Key]) -> None:
+        await self._ask("start", keys, self._client.start)
+
+    async def stop(self, keys: Sequence[Key], reason: str = "") -> None:
+        more = f" --reason {shlex.quote(reason)}" if reason else ""
+        await self._ask(
+            "stop", keys, lambda org, system: self._client.stop(org, system, reason=reason or None), more=more
+        )
+
+    async def interval(self, keys: Sequence[Key], interval: str) -> None:
+        more = f" {shlex.quote(interval)}"
+        await self._ask("interval", keys, lambda org, system: self._client.interval(org, interval, system), more=more)
+
+    async def cancel(self, keys: Sequence[Key]) -> None:
+        await self._ask("cancel", keys, self._client.cancel)
+
+    async def resync(self, key: Key, since: str) -> None:
+        more = " --full" if since == "all" else f" --since {shlex.quote(since)}"
+        await self._ask("resync", [key], lambda org, system: self._client.resync(org, since, system), more=more)
+
+    async def reconcile(self, keys: Sequence[Key]) -> None:
+        orgs = list(dict.fromkeys(org for org, _ in keys))
+        self._told.tell(f"asked: reconcile {_named(orgs)}   ({command_line('reconcile', keys)})")
+        try:
+            reply = await self._client.reconcile(orgs)
+        except ZendeskdError as error:
+            self._refused("reconcile", error)
+            return
+        joined = sum(item.joined for item in reply.items)
+        already = f", {joined} of them under way already" if joined else ""
+        self._told.tell(f"reconcile: {present.plural(len(reply.items), 'comparison')} accepted{already}")
+
+    async def reload(self) -> None:
+        self._told.tell("asked: reload   (zendeskctl reload)")
+        try:
+            reply = await self._client.reload()
+        except ZendeskdError as error:
+            self._refused("reload", error)
+            return
+        changes = [f"{one.key}: {one.old} -> {one.new}{'' if one.applied else ' (at the next start)'}"
+                   for one in reply.changes]  # fmt: skip
+        self._told.tell(present.clean("reloaded: " + ("; ".join(changes) or "nothing changed")))
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    async def _ask(self, verb: str, keys: Sequence[Key], ask: Ask, *, more: str = "") -> None:
+        """Ask for each, say once what was asked and how `zendeskctl` says it, and tell each refusal."""
+        if not keys:
+            return
+        self._told.tell(f"asked: {verb} {_named([org for org, _ in keys])}   ({command_line(verb, keys, more)})")
+        self.asked |= dict.fromkeys(keys, verb)
+        self._told.changed()
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def one(key: Key) -> None:
+            async with turn:
+                await self._ask_one(verb, key, ask)
+
+        await asyncio.gather(*(one(key) for key in keys))
+        self._told.changed()
+
+    async def _ask_one(self, verb: str, key: Key, ask: Ask) -> None:
+        try:
+            reply = await ask(*key)
+        except ZendeskdError as error:
+            self.asked.pop(key, None)
+            self._refused(f"{verb} {present.clean(key[0])}", error)
+            return
+        if isinstance(reply, wire.Changed):
+            if not reply.changed:
+                self.asked.pop(key, None)
+                self._told.tell(f"{present.clean(key[0])}: {_ALREADY.get(verb, 'nothing to change')}")
+            return
+        run = None if (item := self._fleet.items.get(key)) is None else item.run
+        if reply.joined or (run is not None and run.id == reply.run_id):
+            self.asked.pop(key, None)
+            how = "joined run" if reply.joined else "run"
+            self._told.tell(f"{present.clean(key[0])}: {how} {reply.run_id}, {reply.state}")
+        else:
+            self._runs.add(reply.run_id)
+
+    def _refused(self, what: str, error: ZendeskdError) -> None:
+        hint = f"  {error.hint}" if error.hint else ""
+        self._told.tell(present.clean(f"{what}: {error.detail}.{hint}"), "error")
+
+    # --- and the daemon's word ------------------------------------------------------------------------------------
+
+    def confirm(self, event: wire.Event) -> None:
+        """What the daemon says happened; ends "asked"."""
+        if event.run is not None and event.run.id in self._runs and event.run.status != "queued":
+            self._runs.discard(event.run.id)
+            word = "started" if event.run.status == "running" else event.run.status
+            self._told.tell(f"{present.clean(event.run.organization_id)}: run {event.run.id} {word}")
+        if event.item is not None:
+            key = (event.item.organization_id, event.item.system_type)
+            verb = self.asked.pop(key, None)
+            if verb is not None and verb in _DONE:
+                self._told.tell(f"{present.clean(key[0])}: {_DONE[verb](event.item)}")
+
+    def forget(self) -> None:
+        """The connection is gone: whether it was done shows when it is back."""
+        self.asked.clear()
+        self._runs.clear()
+
+
+_ALREADY: Final[Mapping[str, str]] = {"start": "was started already", "stop": "was stopped already"}
+_DONE: Final[Mapping[str, Callable[[wire.SyncStatus], str]]] = {
+    "start": lambda item: "schedule started" if item.is_active else present.clean(item.state),
+    "stop": lambda item: present.clean(item.state),
+    "interval": lambda item: f"interval is now {present.clean(item.interval)}",
+    "cancel": lambda item: "run is ending" if item.run is not None else "run ended",
+}
+
+
+def command_line(verb: str, keys: Sequence[Key], more: str = "") -> str:
+    """How `zendeskctl` says it: `zendeskctl trigger acme-eu`."""
+    systems = {system for _, system in keys}
+    system = f" --system {systems.pop()}" if systems and systems != {SYSTEMS[0]} and len(systems) == 1 else ""
+    orgs = [shlex.quote(present.clean(org)) for org in dict.fromkeys(org for org, _ in keys)]
+    named = " ".join(orgs) if len(orgs) <= 5 else f"{' '.join(orgs[:4])} ..."
+    return f"zendeskctl {verb} {named}{more}{system}".replace("  ", " ").rstrip()
+
+
+def _named(orgs: Sequence[str]) -> str:
+    return present.clean(orgs[0]) if len(orgs) == 1 else present.plural(len(orgs), "organisation")

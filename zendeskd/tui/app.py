@@ -1,0 +1,180 @@
+"""The application: one connection, one fleet, the screens on top of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual import events, work
+from textual.app import App
+from textual.binding import BindingType
+from textual.timer import Timer
+
+from zendeskd import __version__, wire
+from zendeskd.client import AsyncClient
+from zendeskd.models import utcnow
+from zendeskd.present import Voice
+from zendeskd.tui.actions import Actions
+from zendeskd.tui.bindings import EVERYWHERE
+from zendeskd.tui.link import DELAYS_S, FROZEN_S, Link, Severity
+from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.screens.overview import Overview
+from zendeskd.tui.state import Fleet
+from zendeskd.tui.times import TimeStyle
+
+FRAME_S: Final = 0.25
+"""At most four drawings a second, whatever happens."""
+
+THEMES: Final = {"dark": "textual-dark", "light": "textual-light"}
+"""Our names for two of the built-in themes; every other goes by its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line and the configuration ask for."""
+
+    read_only: bool = False
+    ascii: bool = False
+    theme: str = "dark"
+    order: str = "health"
+    time_style: str = "relative"
+    keymap: dict[str, str] = field(default_factory=dict)
+
+
+class Dashboard(App[int]):
+    """`clock`, `monotonic` and `delays_s` are parameters for tests; the clock is this machine's, aware and UTC."""
+
+    CSS_PATH = "zendeskd.tcss"
+    TITLE = "zendeskd"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (80, "-usual")]  # noqa: RUF012 - Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (28, "-tall")]  # noqa: RUF012 - as above
+
+    def __init__(
+        self,
+        socket: Path,
+        options: Options | None = None,
+        *,
+        clock: Callable[[], datetime] = utcnow,
+        monotonic: Callable[[], float] = time.monotonic,
+        delays_s: Sequence[float] = DELAYS_S,
+        frozen_s: float = FROZEN_S,
+    ) -> None:
+        super().__init__()
+        self.socket, self.options = socket, options or Options()
+        self.voice = Voice(ascii_only=self.options.ascii)
+        self.times = TimeStyle(self.options.time_style)
+        self.fleet = Fleet()
+        self._clock, self._monotonic = clock, monotonic
+        self._key_at = self._drawn_at = float("-inf")
+        self._frame: Timer | None = None
+        self.client = AsyncClient(socket, user_agent=f"zendeskd-tui/{__version__}")
+        self.link = Link(self.client, self.fleet, self, now=clock, delays_s=delays_s, frozen_s=frozen_s)
+        self.actions = Actions(self.client, self.fleet, self)
+        self.animation_level = "none"
+        self.theme = THEMES.get(self.options.theme, self.options.theme)
+        self.set_keymap(self.options.keymap)
+
+    def on_mount(self) -> None:
+        self.set_class(self.options.ascii, "-ascii")
+        self.push_screen(Overview(self))
+        self.set_interval(1.0, self.draw)
+        self._follow()
+
+    async def on_unmount(self) -> None:
+        await self.client.close()
+
+    @work(exclusive=True, group="link")
+    async def _follow(self) -> None:
+        await self.link.run()
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """By the daemon's clock."""
+        return self._clock() + self.fleet.skew
+
+    def since_key_s(self) -> float:
+        """How long ago a key was pressed."""
+        return self._monotonic() - self._key_at
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self._key_at = self._monotonic()
+        await super().on_event(event)
+
+    # --- drawing --------------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Something to draw: at once if it was quiet, else together with what comes until the next frame."""
+        if self._frame is None:
+            self._frame = self.set_timer(max(0.001, self._drawn_at + FRAME_S - time.monotonic()), self._draw_frame)
+
+    def _draw_frame(self) -> None:
+        self._frame = None
+        self.draw()
+
+    def draw(self) -> None:
+        """Every screen that may be seen: the topmost whole one and what lies over it."""
+        self._drawn_at = time.monotonic()
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Framed):
+                screen.draw_frame()
+                return
+            if isinstance(screen, Redrawn):
+                screen.draw()
+
+    # --- the link tells -------------------------------------------------------------------------------------------
+
+    def happened(self, event: wire.Event) -> None:
+        self.actions.confirm(event)
+
+    def tell(self, text: str, severity: Severity = "information") -> None:
+        self.notify(text, severity=severity, markup=False)
+
+    def phase_changed(self) -> None:
+        if not self.fleet.is_live:
+            self.actions.forget()
+        for screen in self.screen_stack:
+            screen.refresh_bindings()
+        self.draw()
+
+    @property
+    def may_change(self) -> bool:
+        """Whether keys that change something are there: the daemon decides, `--read-only` narrows."""
+        return self.fleet.is_live and self.fleet.role == "operator" and not self.options.read_only
+
+    # --- keys that work everywhere --------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "reconnect":
+            return not self.fleet.is_live
+        return True
+
+    def action_reconnect(self) -> None:
+        self.link.reconnect()
+
+    def action_time_style(self) -> None:
+        self.times = self.times.next()
+        self.tell(f"times: {self.times.name}")
+        self.draw()
+
+    async def action_quit(self) -> None:
+        self.exit(0)
+
+    def copy(self, text: str) -> None:
+        """One OSC 52 write, to which no terminal answers."""
+        self.copy_to_clipboard(text)
+        self.tell(f"copied (if your terminal allows): {text}")
+
+
+class Redrawn:
+    """A dialog that wants to be brought up to date with the screen below it."""
+
+    def draw(self) -> None:
+        raise NotImplementedError

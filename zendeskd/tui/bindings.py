@@ -1,0 +1,49 @@
+"""Every key of the dashboard, once. Each has an id, so that the configuration can put another key in its place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.binding import Binding
+
+CHANGING: Final = frozenset({"trigger", "start", "stop", "interval", "cancel", "resync", "reconcile", "reload"})
+"""Actions that change something in the daemon: gone for viewers and while the connection is."""
+
+
+def _key(id: str, keys: str, said: str, tooltip: str, *, action: str = "", shown: str | None = None) -> Binding:
+    return Binding(keys, action or id.replace("-", "_"), said, key_display=shown, tooltip=tooltip, id=id)
+
+
+EVERYWHERE: Final = [
+    _key("help", "question_mark", "Help", "The keys here and everywhere, and what the signs mean", shown="?"),
+    _key("log", "l", "Log", "The daemon's log"),
+    _key("daemon", "d", "Daemon", "The daemon itself: version, threads, database"),
+    _key("palette", "colon", "Palette", "Every action by name", action="command_palette", shown=":"),
+    _key("time-style", "T", "Time style", "Times as ages, in your zone, or in UTC"),
+    _key("reconnect", "R", "Reconnect", "Do not wait for the next try (while not connected)"),
+    _key("quit", "q", "Quit", "Close the dashboard; syncing goes on"),
+    Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="quit-at-once", tooltip="Close the dashboard"),
+]
+ACTING: Final = [
+    _key("trigger", "t", "Trigger", "Run a sync now; joins one that is running or queued"),
+    _key("start", "s", "Start", "Start the schedule; also unblocks after a fix"),
+    _key("stop", "x", "Stop", "Stop the schedule; a run going on ends at its next page"),
+    _key("interval", "i", "Interval", "Change the schedule"),
+    _key("cancel", "c", "Cancel run", "End the run going on; the schedule goes on"),
+]
+LISTING: Final = [
+    _key("filter", "slash", "Filter", "Narrow the list: words, !word, state:failing, system:, last:", shown="/"),
+    _key("problems", "exclamation_mark", "Problems", "Only those that need somebody, or all", shown="!"),
+    _key("order", "o", "Order", "Order by health, name, age, next, tickets"),
+    _key("reverse", "O", "Reverse", "The other way round"),
+    _key("mark", "space", "Mark", "Actions take the marked ones, else the one under the cursor"),
+    _key("mark-all", "a", "Mark all", "Mark all that are shown, or none"),
+    _key("copy", "y", "Copy", "Copy the name"),
+    *(
+        Binding(
+            str(place), f"health({place})", f"Health {place}", show=False, id=f"health-{place}", tooltip="Only these"
+        )
+        for place in range(1, 10)
+    ),
+]
+BACK: Final = _key("back", "escape", "Back", "Close the filter, clear the marks, leave", shown="esc")

@@ -1,0 +1,71 @@
+"""`zendeskd-tui`: the command line of the dashboard. Says kindly what is missing before it loads Textual."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+from zendeskd import __version__, paths
+
+USAGE_ERROR: Final = 2
+_MISSING: Final = """zendeskd-tui: the dashboard needs Textual, which is not installed here.
+  pip install 'zendeskd[tui]'
+  Without it: zendeskctl watch
+"""
+_NO_TERMINAL: Final = """zendeskd-tui: this is no terminal that a dashboard can be drawn on ({why}).
+  use zendeskctl watch
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point. -> exit code: 0, or 2 for usage, no terminal, no Textual."""
+    options = _parser().parse_args(argv)
+    if why := why_not(sys.stdin, sys.stdout, os.environ):
+        sys.stderr.write(_NO_TERMINAL.format(why=why))
+        return USAGE_ERROR
+    try:
+        from zendeskd.tui.start import start  # noqa: PLC0415 - so that a missing Textual can be explained
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {"textual", "rich"}:
+            raise
+        sys.stderr.write(_MISSING)
+        return USAGE_ERROR
+    return start(options, os.environ)
+
+
+def why_not(stdin: TextIO, stdout: TextIO, environ: Mapping[str, str]) -> str:
+    """Why there can be no dashboard here; "" if there can."""
+    if environ.get("TERM", "") == "dumb":
+        return "TERM=dumb"
+    if not stdout.isatty():
+        return "its output is not a terminal"
+    return "" if stdin.isatty() else "its input is not a terminal"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zendeskd-tui",
+        description="The dashboard: every organisation, live. ? in it shows the keys.",
+        epilog="For scripts, screen readers and plain terminals: zendeskctl does all of it too.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--socket", metavar="PATH", type=Path, help="control socket (also $ZENDESKD_SOCKET)")
+    parser.add_argument("--read-only", action="store_true", help="without the keys that change something")
+    parser.add_argument("--ascii", action="store_true", help="no glyphs and lines beyond ASCII")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal, for selecting")
+    parser.add_argument("--theme", metavar="NAME", help="dark, light, ansi-dark, ansi-light, or another of Textual's")
+    parser.add_argument("--version", action="version", version=f"zendeskd-tui {__version__}")
+    return parser
+
+
+def socket_of(options: argparse.Namespace, environ: Mapping[str, str]) -> Path:
+    named: Path | None = options.socket
+    return named or paths.default_socket(environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

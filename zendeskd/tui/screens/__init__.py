@@ -1,0 +1,1 @@
+"""One screen a module. `framed` is what all of them share."""

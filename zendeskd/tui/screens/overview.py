@@ -1,0 +1,227 @@
+"""The list of organisations: is anything wrong, why, does it need me."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.timer import Timer
+from textual.widgets import Input
+
+from zendeskd import present, wire
+from zendeskd.present import Cell
+from zendeskd.tui import rows
+from zendeskd.tui.bindings import LISTING
+from zendeskd.tui.listing import BY_COLUMN, Listing
+from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.state import Key, key_of
+from zendeskd.tui.widgets.grid import Grid
+from zendeskd.tui.widgets.lines import Counts, Lines, Note
+from zendeskd.tui.widgets.log import LogView
+from zendeskd.tui.widgets.painting import title
+
+if TYPE_CHECKING:
+    from zendeskd.tui.app import Dashboard
+
+HOLD_S: Final = 2.0
+"""After a key the list keeps its order for so long: nothing moves under a hand."""
+
+EMPTY: Final = """
+ No organisations yet. Add the first:
+
+   zendeskctl org add acme --subdomain acme
+   zendeskctl credentials set acme < token.txt
+   zendeskctl trigger acme
+
+ Many at once: zendeskctl org import FILE       A try-out: zendeskd demo"""
+
+
+class Overview(Framed):
+    """`listing` is how the list is arranged; `marked` the integrations that actions take."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*LISTING]
+    SHOWN: ClassVar[Sequence[str]] = (
+        "open", "trigger", "start", "stop", "interval", "cancel", "tickets", "filter", "log", "help", "quit",
+    )  # fmt: skip
+    FIRST_TO_GO: ClassVar[Sequence[str]] = ("quit", "filter", "cancel")
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        super().__init__()
+        self.listing = Listing(order=dashboard.options.order)
+        self.marked: set[Key] = set()
+        self._voice, self._ascii = dashboard.voice, dashboard.voice.ascii_only
+        self._fleet = dashboard.fleet
+        self._order: list[Key] = []
+        self._arranged_as: Listing | None = None
+        self._later: Timer | None = None
+
+    def body(self) -> ComposeResult:
+        yield Counts(self._voice)
+        with Vertical(id="organisations", classes="panel"):
+            yield Grid(rows.columns(98, ()), ascii_only=self._ascii)
+            yield Note("", id="note")
+        yield Input(placeholder="words, !word, state:failing, system:, last:", id="filter", compact=True)
+        yield Lines(self._sentences, id="sentences")
+        log = LogView(self._fleet, self._time, id="log", ascii_only=self._ascii)
+        log.can_focus = False
+        log.add_class("panel")
+        yield log
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#filter").display = False
+        self.query_one(Grid).focus()
+        self._title_log()
+
+    def needless_hints(self) -> Collection[str]:
+        return {"log"} if self.query_one("#log").display else ()
+
+    # --- drawing --------------------------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        app, fleet = self.dashboard, self._fleet
+        self.marked &= fleet.items.keys()
+        items = self._arranged()
+        self.query_one(Counts).show([item.health for item in fleet.items.values()])
+        grid, note = self.query_one(Grid), self.query_one("#note", Note)
+        chosen = rows.columns(self.query_one("#organisations").content_size.width, [rows.name_of(i) for i in items])
+        grid.show(
+            rows.rows(
+                items, chosen, self._voice, app.now(),
+                times=app.times, marked=self.marked, asked=app.actions.asked, is_faded=not fleet.is_live,
+            ),
+            chosen,
+        )  # fmt: skip
+        said = self._note(items)
+        note.show(said)
+        note.display, grid.display = bool(said), not said
+        self.query_one("#organisations").border_title = title(self._title(len(items)))
+        self.query_one("#sentences", Lines).draw()
+        self.query_one("#log", LogView).draw()
+
+    def _arranged(self) -> list[wire.SyncStatus]:
+        """In order; in the order it had while a hand is on the keys, unless that hand changed the order."""
+        items = self.listing.arranged(self._fleet.items.values())
+        held_s = HOLD_S - self.dashboard.since_key_s()
+        if held_s > 0 and self._arranged_as == self.listing and self._order:
+            places = {key: place for place, key in enumerate(self._order)}
+            held = sorted(items, key=lambda item: places.get(key_of(item), len(places)))
+            if held != items and self._later is None:
+                self._later = self.set_timer(held_s, self._hold_over)
+            items = held
+        self._order, self._arranged_as = [key_of(item) for item in items], self.listing
+        return items
+
+    def _hold_over(self) -> None:
+        self._later = None
+        self.dashboard.changed()
+
+    def _title(self, shown: int) -> str:
+        total = len(self._fleet.items)
+        count = str(total) if shown == total else f"{shown} of {total}"
+        marked = f" · {len(self.marked)} marked" if self.marked else ""
+        return f"Organisations {count}{marked} · {self.listing.order_words()} · {self.listing.filter_words()}"
+
+    def _note(self, items: Sequence[wire.SyncStatus]) -> str:
+        if self._fleet.heard_at is None:
+            return "" if not self._fleet.is_live else EMPTY
+        if not self._fleet.items:
+            return EMPTY
+        return "" if items else "\n None of them matches. esc shows all again."
+
+    def _sentences(self, cells: int) -> list[list[Cell]]:
+        item = self._fleet.items.get(self.query_one(Grid).cursor_key)
+        if item is None:
+            return [[Cell("")], [Cell("")]]
+        return rows.sentences(item, self.dashboard.now(), cells, ascii_only=self._ascii)
+
+    def _time(self, text: str) -> str:
+        return self.dashboard.times.clock(text, self.dashboard.now())
+
+    def _title_log(self) -> None:
+        log = self.query_one("#log", LogView)
+        state = "following" if log.is_following else "holding still"
+        log.border_title = title(f"Log · all orgs · {log.level} and above · {state}")
+
+    def on_log_view_changed(self) -> None:
+        self._title_log()
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def on_grid_moved(self) -> None:
+        self.query_one("#sentences", Lines).draw()
+
+    def on_grid_header_pressed(self, event: Grid.HeaderPressed) -> None:
+        order = BY_COLUMN.get(event.column)
+        if order is not None:
+            turned = order == self.listing.order and not self.listing.is_reversed
+            self._arrange(replace(self.listing, order=order, is_reversed=turned))
+
+    def on_counts_pressed(self, event: Counts.Pressed) -> None:
+        self._narrow(f"state:{event.word}")
+
+    def action_health(self, place: int) -> None:
+        words = self.query_one(Counts).words
+        if place <= len(words):
+            self._narrow(f"state:{words[place - 1]}")
+
+    def _narrow(self, words: str) -> None:
+        """Pressed again, it shows all."""
+        self._arrange(replace(self.listing, filter="" if self.listing.filter == words else words))
+
+    def action_order(self) -> None:
+        self._arrange(self.listing.next_order())
+
+    def action_reverse(self) -> None:
+        self._arrange(replace(self.listing, is_reversed=not self.listing.is_reversed))
+
+    def action_problems(self) -> None:
+        self._arrange(replace(self.listing, only_problems=not self.listing.only_problems))
+
+    def _arrange(self, listing: Listing) -> None:
+        self.listing = listing
+        self.draw_frame()
+
+    def action_mark(self) -> None:
+        grid = self.query_one(Grid)
+        if grid.cursor_key is not None:
+            self.marked ^= {grid.cursor_key}
+            grid.action_move(1)
+            self.draw_frame()
+
+    def action_mark_all(self) -> None:
+        shown = set(self.query_one(Grid).keys)
+        self.marked = self.marked - shown if shown <= self.marked else self.marked | shown
+        self.draw_frame()
+
+    def action_copy(self) -> None:
+        if (key := self.query_one(Grid).cursor_key) is not None:
+            self.dashboard.copy(present.clean(key[0]))
+
+    def action_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.value, field.display = self.listing.filter, True
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._arrange(replace(self.listing, filter=event.value.strip()))
+
+    def on_input_submitted(self) -> None:
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter").display = False
+        self.query_one(Grid).focus()
+
+    def action_back(self) -> None:
+        """First out of the filter, then off the marks; there is nothing behind this screen."""
+        if self.query_one("#filter").display or self.listing.filter or self.listing.only_problems:
+            self._close_filter()
+            self._arrange(replace(self.listing, filter="", only_problems=False))
+        elif self.marked:
+            self.marked.clear()
+            self.draw_frame()

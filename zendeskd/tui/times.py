@@ -1,0 +1,50 @@
+"""How instants are shown: as ages, in the viewer's zone, or in UTC. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from zendeskd import present
+
+STYLES: Final = ("relative", "absolute", "utc")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStyle:
+    """One of STYLES. `zone`: the viewer's own, for `absolute`; None is the machine's."""
+
+    name: str = "relative"
+    zone: tzinfo | None = None
+
+    @property
+    def is_relative(self) -> bool:
+        return self.name == "relative"
+
+    def next(self) -> TimeStyle:
+        return TimeStyle(STYLES[(STYLES.index(self.name) + 1) % len(STYLES)], self.zone)
+
+    def local(self, when: datetime) -> datetime:
+        return when.astimezone(self.zone) if self.name == "absolute" else when.astimezone(UTC)
+
+    def clock(self, text: str | None, now: datetime) -> str:
+        """`14:24:02`, the day where it is another one; `-` for null."""
+        when = present.moment(text)
+        if when is None:
+            return "-"
+        there, today = self.local(when), self.local(now)
+        return f"{there:%H:%M:%S}" if there.date() == today.date() else f"{present.day(there, today)} {there:%H:%M}"
+
+    def short(self, text: str | None, now: datetime) -> str:
+        """In six cells: `14:04`, or the day, `20 Nov`; `-` for null."""
+        when = present.moment(text)
+        if when is None:
+            return "-"
+        there = self.local(when)
+        return f"{there:%H:%M}" if there.date() == self.local(now).date() else f"{there:%d %b}"
+
+    def header(self, now: datetime) -> str:
+        """The clock of the first line, always with its zone."""
+        there = self.local(now)
+        return f"{there:%H:%M:%S} {'UTC' if self.name != 'absolute' else there.tzname() or ''}".rstrip()

@@ -1,0 +1,261 @@
+"""A table of fixed columns whose cursor stays on a row's key, however the rows are sorted and replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from zendeskd.present import Cell, Tone
+from zendeskd.tui.widgets.painting import padded
+
+GAP: Final = "  "
+
+
+class GridColumn(NamedTuple):
+    key: str
+    title: str
+    cells: int
+    right: bool = False
+
+
+class GridRow(NamedTuple):
+    """`cells` in the order of the columns, their text clean. `is_faded`: there, but not of today."""
+
+    key: Hashable
+    cells: tuple[Cell, ...]
+    is_marked: bool = False
+    is_faded: bool = False
+
+
+class Grid(ScrollView, can_focus=True):
+    """Draws only lines that differ from what is on the screen."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "grid--header", "grid--cursor", "grid--blurred", "grid--marked",
+        "grid--plain", "grid--good", "grid--warn", "grid--bad", "grid--busy", "grid--dim",
+    }  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", key_display="⏎", id="open", tooltip="Open what is under the cursor"),
+        Binding("up,k", "move(-1)", "Up", show=False, id="up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="page-up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="page-down"),
+        Binding("home,g", "edge(0)", "First", show=False, id="first"),
+        Binding("end,G", "edge(1)", "Last", show=False, id="last"),
+    ]
+
+    class Opened(Message):
+        """Enter, or a click on the row that has the cursor."""
+
+        def __init__(self, grid: Grid, key: Any) -> None:
+            super().__init__()
+            self.grid, self.key = grid, key
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class Moved(Message):
+        """The cursor is on another row, or on none (`key` is None)."""
+
+        def __init__(self, grid: Grid, key: Any) -> None:
+            super().__init__()
+            self.grid, self.key = grid, key
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class HeaderPressed(Message):
+        def __init__(self, grid: Grid, column: str) -> None:
+            super().__init__()
+            self.grid, self.column = grid, column
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    def __init__(
+        self, columns: Sequence[GridColumn], *, ascii_only: bool = False, id: str | None = None, has_header: bool = True
+    ) -> None:
+        super().__init__(id=id)
+        self._columns, self._ascii, self._head = tuple(columns), ascii_only, int(has_header)
+        self._rows: list[GridRow] = []
+        self._at: dict[Hashable, int] = {}
+        self._cursor: Hashable = None
+        self._painted: dict[int, tuple[tuple[object, ...], Strip]] = {}
+
+    # --- what is shown --------------------------------------------------------------------------------------------
+
+    @property
+    def cursor_key(self) -> Any:
+        """The key of the row under the cursor; None when there is no row."""
+        return self._cursor
+
+    @property
+    def keys(self) -> list[Any]:
+        return [row.key for row in self._rows]
+
+    def show(self, rows: Sequence[GridRow], columns: Sequence[GridColumn] | None = None) -> None:
+        """Show these rows in this order. The cursor stays on its key; where that is gone, on its place."""
+        anew = columns is not None and tuple(columns) != self._columns
+        if columns is not None and anew:
+            self._columns = tuple(columns)
+        before, self._rows = self._rows, list(rows)
+        was_at = self._at.get(self._cursor, 0)
+        self._at = {row.key: index for index, row in enumerate(self._rows)}
+        was_on = self._cursor
+        if self._cursor not in self._at:
+            self._cursor = self._rows[min(was_at, len(self._rows) - 1)].key if self._rows else None
+        size = Size(self._line_cells, len(self._rows) + self._head)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        if anew or len(before) != len(self._rows):
+            self.refresh()
+        else:
+            for index, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+                if old != new:
+                    self._refresh_row(index)
+        if self._cursor != was_on:
+            self.post_message(self.Moved(self, self._cursor))
+        moved_to = self._at.get(self._cursor, 0)
+        if moved_to != was_at:
+            self._refresh_row(was_at)
+            self._refresh_row(moved_to)
+            self._into_view()
+
+    def move_to(self, key: Hashable) -> None:
+        """Put the cursor on that row, if it is there."""
+        if key in self._at and key != self._cursor:
+            before, self._cursor = self._at.get(self._cursor), key
+            if before is not None:
+                self._refresh_row(before)
+            self._refresh_row(self._at[key])
+            self._into_view()
+            self.post_message(self.Moved(self, key))
+
+    @property
+    def _line_cells(self) -> int:
+        return 1 + sum(column.cells for column in self._columns) + len(GAP) * max(0, len(self._columns) - 1)
+
+    # --- moving ---------------------------------------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        if self._rows:
+            index = self._at.get(self._cursor, 0) + by
+            self.move_to(self._rows[max(0, min(len(self._rows) - 1, index))].key)
+
+    def action_page(self, by: int) -> None:
+        self.action_move(by * max(1, self.scrollable_content_region.height - self._head))
+
+    def action_edge(self, last: int) -> None:
+        self.action_move(len(self._rows) if last else -len(self._rows))
+
+    def action_open(self) -> None:
+        if self._cursor is not None:
+            self.post_message(self.Opened(self, self._cursor))
+
+    def on_click(self, event: Click) -> None:
+        place = event.get_content_offset(self)
+        if place is None:
+            return
+        if place.y < self._head:
+            if column := self._column_at(place.x + int(self.scroll_x)):
+                self.post_message(self.HeaderPressed(self, column))
+            return
+        index = place.y - self._head + int(self.scroll_y)
+        if index < len(self._rows):
+            key = self._rows[index].key
+            if key == self._cursor:
+                self.action_open()
+            self.move_to(key)
+
+    def _column_at(self, x: int) -> str:
+        end = 1
+        for column in self._columns:
+            end += column.cells + len(GAP)
+            if x < end:
+                return column.key
+        return ""
+
+    def _into_view(self) -> None:
+        """Scroll no further than needed. The header stays."""
+        rows = self.scrollable_content_region.height - self._head
+        index = self._at.get(self._cursor, 0)
+        if index < self.scroll_y:
+            self.scroll_to(y=index, animate=False, force=True)
+        elif rows > 0 and index >= self.scroll_y + rows:
+            self.scroll_to(y=index - rows + 1, animate=False, force=True)
+
+    def on_resize(self) -> None:
+        self._into_view()
+
+    # --- drawing --------------------------------------------------------------------------------------------------
+
+    def _refresh_row(self, index: int) -> None:
+        y = index - int(self.scroll_y) + self._head
+        if self._head <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._painted.clear()
+
+    def render_line(self, y: int) -> Strip:
+        cells, base = self.scrollable_content_region.width, self.rich_style
+        if y < self._head:
+            strip = self._paint_header(base + self.get_component_rich_style("grid--header", partial=True))
+            style = base
+        else:
+            index = y - self._head + int(self.scroll_y)
+            if not 0 <= index < len(self._rows):
+                return Strip.blank(cells, base)
+            row = self._rows[index]
+            style = self._row_style(row, base)
+            strip = self._painted_row(index, row, style)
+        return strip.crop_extend(int(self.scroll_x), int(self.scroll_x) + cells, style)
+
+    def _row_style(self, row: GridRow, base: Style) -> Style:
+        if row.is_marked:
+            base += self.get_component_rich_style("grid--marked", partial=True)
+        if row.is_faded:
+            base += self.get_component_rich_style("grid--dim", partial=True)
+        if row.key == self._cursor:
+            base += self.get_component_rich_style("grid--cursor" if self.has_focus else "grid--blurred", partial=True)
+        return base
+
+    def _painted_row(self, index: int, row: GridRow, style: Style) -> Strip:
+        state = (row, style, self._columns)
+        known = self._painted.get(index)
+        if known is not None and known[0] == state:
+            return known[1]
+        strip = self._paint(("*" if row.is_marked else " "), row.cells, style)
+        if len(self._painted) > 500:
+            self._painted.clear()
+        self._painted[index] = (state, strip)
+        return strip
+
+    def _paint_header(self, style: Style) -> Strip:
+        return self._paint(" ", tuple(Cell(column.title) for column in self._columns), style)
+
+    def _paint(self, lead: str, cells: Sequence[Cell], style: Style) -> Strip:
+        segments = [Segment(lead, style)]
+        for index, (column, cell) in enumerate(zip(self._columns, cells, strict=True)):
+            text = padded(cell.text, column.cells, right=column.right, ascii_only=self._ascii)
+            gap = GAP if index < len(self._columns) - 1 else ""
+            segments.append(Segment(text + gap, style + self._tone(cell.tone)))
+        return Strip(segments, self._line_cells)
+
+    def _tone(self, tone: Tone) -> Style:
+        if tone == "plain":
+            return Style.null()
+        return self.get_component_rich_style(f"grid--{tone}", partial=True)
