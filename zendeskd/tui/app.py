@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from textual import events, work
 from textual.app import App
@@ -21,10 +21,14 @@ from zendeskd.present import Voice
 from zendeskd.tui.actions import Actions
 from zendeskd.tui.bindings import EVERYWHERE
 from zendeskd.tui.link import DELAYS_S, FROZEN_S, Link, Severity
+from zendeskd.tui.palette import Palette
+from zendeskd.tui.screens.dialog import Dialog
 from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.screens.help import Help
 from zendeskd.tui.screens.overview import Overview
-from zendeskd.tui.state import Fleet
+from zendeskd.tui.state import Fleet, Key
 from zendeskd.tui.times import TimeStyle
+from zendeskd.tui.widgets.grid import Grid
 
 FRAME_S: Final = 0.25
 """At most four drawings a second, whatever happens."""
@@ -50,7 +54,7 @@ class Dashboard(App[int]):
 
     CSS_PATH = "zendeskd.tcss"
     TITLE = "zendeskd"
-    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[Any]] = {Palette}
     BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE]
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (80, "-usual")]  # noqa: RUF012 - Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (28, "-tall")]  # noqa: RUF012 - as above
@@ -126,7 +130,7 @@ class Dashboard(App[int]):
             if isinstance(screen, Framed):
                 screen.draw_frame()
                 return
-            if isinstance(screen, Redrawn):
+            if isinstance(screen, Dialog):
                 screen.draw()
 
     # --- the link tells -------------------------------------------------------------------------------------------
@@ -164,6 +168,27 @@ class Dashboard(App[int]):
         self.tell(f"times: {self.times.name}")
         self.draw()
 
+    def action_help(self) -> None:
+        self.push_screen(Help(self.screen))
+
+    def action_reload(self) -> None:
+        self.run_worker(self.actions.reload(), group="actions")
+
+    @property
+    def theme_names(self) -> list[str]:
+        """Ours first; then Textual's."""
+        return [*THEMES, *sorted(name for name in self.available_themes if name not in THEMES.values())]
+
+    def use_theme(self, name: str) -> None:
+        self.theme = THEMES.get(name, name)
+
+    def open(self, key: Key) -> None:
+        """Show that organisation."""
+        overview = next(screen for screen in self.screen_stack if isinstance(screen, Overview))
+        while self.screen is not overview:
+            self.pop_screen()
+        overview.query_one(Grid).move_to(key)
+
     async def action_quit(self) -> None:
         self.exit(0)
 
@@ -171,10 +196,3 @@ class Dashboard(App[int]):
         """One OSC 52 write, to which no terminal answers."""
         self.copy_to_clipboard(text)
         self.tell(f"copied (if your terminal allows): {text}")
-
-
-class Redrawn:
-    """A dialog that wants to be brought up to date with the screen below it."""
-
-    def draw(self) -> None:
-        raise NotImplementedError

@@ -16,9 +16,7 @@ def _key(id: str, keys: str, said: str, tooltip: str, *, action: str = "", shown
 
 EVERYWHERE: Final = [
     _key("help", "question_mark", "Help", "The keys here and everywhere, and what the signs mean", shown="?"),
-    _key("log", "l", "Log", "The daemon's log"),
-    _key("daemon", "d", "Daemon", "The daemon itself: version, threads, database"),
-    _key("palette", "colon", "Palette", "Every action by name", action="command_palette", shown=":"),
+    _key("palette", "ctrl+p,colon", "Palette", "Every action by name", action="command_palette"),
     _key("time-style", "T", "Time style", "Times as ages, in your zone, or in UTC"),
     _key("reconnect", "R", "Reconnect", "Do not wait for the next try (while not connected)"),
     _key("quit", "q", "Quit", "Close the dashboard; syncing goes on"),

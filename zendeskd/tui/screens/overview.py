@@ -17,7 +17,7 @@ from zendeskd.present import Cell
 from zendeskd.tui import rows
 from zendeskd.tui.bindings import LISTING
 from zendeskd.tui.listing import BY_COLUMN, Listing
-from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.state import Key, key_of
 from zendeskd.tui.widgets.grid import Grid
 from zendeskd.tui.widgets.lines import Counts, Lines, Note
@@ -40,7 +40,7 @@ EMPTY: Final = """
  Many at once: zendeskctl org import FILE       A try-out: zendeskd demo"""
 
 
-class Overview(Framed):
+class Overview(Acting):
     """`listing` is how the list is arranged; `marked` the integrations that actions take."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LISTING]
@@ -72,7 +72,6 @@ class Overview(Framed):
         yield log
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#filter").display = False
         self.query_one(Grid).focus()
         self._title_log()
@@ -149,6 +148,12 @@ class Overview(Framed):
 
     def on_log_view_changed(self) -> None:
         self._title_log()
+
+    def targets(self) -> list[Key]:
+        if self.marked:
+            return [key for key in self._order if key in self.marked] + sorted(self.marked - set(self._order))
+        key = self.query_one(Grid).cursor_key
+        return [] if key is None else [key]
 
     # --- keys -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,89 @@
+"""Read again what is there already: heavy and rare, so it says what it costs and wants the name typed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Input, Label
+
+from zendeskd import present, wire
+from zendeskd.errors import ZendeskdError
+from zendeskd.tui.screens.dialog import Dialog, Said, field
+from zendeskd.tui.state import Key
+
+
+class Resync(Dialog[str]):
+    """-> since when, as the API takes it (30d, 2026-11-01, all); None: do not."""
+
+    FIRST = "#since"
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(f"Resync · {present.clean(key[0])}", keep="Keep (esc)", do="Read again")
+        self._org, self._system = key
+        self._planned: str | None = None
+
+    def body(self) -> ComposeResult:
+        with Horizontal(classes="field"):
+            yield Label("Since  ")
+            yield field("since", hint="30d, 2026-11-01, or all")
+        yield Said("Say from when.\n", id="plan")
+        with Horizontal(classes="field"):
+            yield Label("Type its name to go on  ")
+            yield field("name", hint=present.clean(self._org))
+
+    def on_mount(self) -> None:
+        self.query_one("#do").display = False
+
+    def _typed(self, id: str) -> str:
+        return self.query_one(f"#{id}", Input).value.strip()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.input.id == "since":
+            self._planned = None
+            self._plan(self._typed("since"))
+        self._offer()
+
+    def _offer(self) -> None:
+        self.query_one("#do").display = self._is_agreed
+
+    @property
+    def _is_agreed(self) -> bool:
+        is_planned = self._planned is not None and self._planned == self._typed("since")
+        return is_planned and self._typed("name") == present.clean(self._org)
+
+    @work(exclusive=True, group="plan")
+    async def _plan(self, since: str) -> None:
+        lines = await self._asked(since)
+        if since == self._typed("since") and self.is_attached:
+            self.query_one("#plan", Said).say(lines)
+            self._offer()
+
+    async def _asked(self, since: str) -> list[str]:
+        if not since:
+            return ["Say from when.", ""]
+        try:
+            plan = await self.dashboard.client.plan_resync(self._org, since, self._system)
+        except ZendeskdError as error:
+            return [present.clean(error.detail), present.clean(error.hint)]
+        self._planned = since
+        return planned(plan, self.dashboard.now())
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.query_one("#name" if event.input.id == "since" else "#keep").focus()
+
+    def action_do(self) -> None:
+        if self._is_agreed:
+            self.dismiss(self._planned)
+
+
+def planned(plan: wire.ResyncPlan, now: datetime) -> list[str]:
+    """What it would read, and what that costs."""
+    since = "from the very beginning" if plan.since is None else f"since {present.clock(plan.since, now)}"
+    return [
+        f"Reads again {since}:",
+        f"{present.plural(plan.records_stored, 'record')} stored, "
+        f"about {present.plural(plan.api_calls_expected, 'API call')}.",
+    ]
