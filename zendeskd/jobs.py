@@ -15,10 +15,9 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from zendeskd.cancel import CancelToken
 from zendeskd.connectors.base import Connector, CredentialDoor
 from zendeskd.cron import CronExpression
-from zendeskd.errors import Conflict
+from zendeskd.errors import BadRequest, Conflict
 from zendeskd.models import (
     EPOCH,
     Health,
@@ -37,9 +36,9 @@ from zendeskd.runs.clock import CronScheduler
 from zendeskd.runs.dispatch import Dispatch
 from zendeskd.runs.ledger import Ledger
 from zendeskd.runs.outcome import due_first, due_next
-from zendeskd.runs.performance import Bench
+from zendeskd.runs.performance import Asides, Bench
 from zendeskd.runs.roster import Post, Roster
-from zendeskd.runs.workers import Workers
+from zendeskd.runs.workers import Turn, Workers
 from zendeskd.sync import OVERLAP
 
 log = structlog.get_logger("zendeskd.jobs")
@@ -84,7 +83,9 @@ class Jobs:
             monotonic=monotonic,
             pulse=self._workers.pulse,
             run_deadline_s=run_deadline_s,
+            asides=Asides(),
         )
+        self._bench = bench
         self._dispatch = Dispatch(self._roster, self.clock, self._workers, bench, on_change=on_change, on_run=on_run)
         self._scheduler = threading.Thread(target=self.clock.run_forever, name="scheduler", daemon=True)
 
@@ -99,11 +100,12 @@ class Jobs:
         recent, compared = self._ledger.runs.recent(), self._ledger.reconciliations.latest()
         with self._dispatch.commands:
             for integration in self._ledger.fleet.integrations():
-                post = Post(integration, now)
+                post = _post_of(integration, now)
                 self._roster.add(post)
                 post.recent.extend(recent.get(integration.id, ()))
                 post.reconciled = compared.get(integration.id)
-                known = replace(integration, next_run_at=now) if integration.id in cut_off else integration
+                known = post.integration
+                known = replace(known, next_run_at=now) if known.id in cut_off else known
                 self._dispatch.plan(post, *due_first(known, post.cron, now))
             self._load_today(self._roster.all())
             for row in self._ledger.runs.queued():
@@ -120,10 +122,7 @@ class Jobs:
         """End every run at its next page, wait up to `drain_s`. -> whether all threads ended."""
         self.clock.stop()
         self._workers.close()
-        for post in self._roster.all():
-            for live in (post.run, post.census):
-                if live is not None:
-                    live.cancel.set("shutdown")
+        self._dispatch.close()
         ended = self._workers.join(drain_s)
         if self._scheduler.ident is not None:
             self._scheduler.join(5)
@@ -195,8 +194,9 @@ class Jobs:
                     "stopped_until": until,
                 },
             )
-            self._dispatch.end(post, "stopped")
             self._dispatch.plan(post, *due_next(post.integration, post.cron, self._now()))
+            self._dispatch.end(post, "stopped")
+            self._dispatch.end_census(post, "stopped")
             log.info("stopped", org=org, system=system, by=by, reason=reason)
         self._dispatch.announce(post)
         return was_active
@@ -216,6 +216,8 @@ class Jobs:
         with self._dispatch.commands:
             post = self._roster.find(org, system)
             run_id = self._dispatch.end(post, "cancelled")
+            if run_id is None:  # then the comparison with the source, if one is going on
+                run_id = self._dispatch.end_census(post, "cancelled")
             if run_id is None:
                 raise Conflict(
                     f"no run of {org} ({system}) is going on or queued", hint="zendeskctl status shows what runs"
@@ -234,9 +236,12 @@ class Jobs:
                     f"run {post.run.id} of {org} is going on and would lose its place",
                     hint=f"wait for it, or end it first: zendeskctl cancel {org}",
                 )
-            # without a cursor a run begins at the watermark less the overlap
-            begin = EPOCH if since is None else max(since, EPOCH)
-            self._dispatch.change(post, {"cursor": None, "cursor_strategy": None, "watermark": begin + OVERLAP})
+            # Without a cursor a run begins at the watermark less the overlap. Never later than the place it had: what
+            # lies between would be lost.
+            begin = (EPOCH if since is None else max(since, EPOCH)) + OVERLAP
+            known = post.integration.watermark
+            begin = begin if known is None else min(begin, known)
+            self._dispatch.change(post, {"cursor": None, "cursor_strategy": None, "watermark": begin})
             return self._dispatch.enqueue(post, Trigger.MANUAL, by)
 
     def reconcile(self, org: str, system: str, by: str) -> tuple[int, bool]:
@@ -244,8 +249,8 @@ class Jobs:
         with self._dispatch.commands:
             post = self._roster.find(org, system)
             _refuse_unready(post)
-            if post.integration.copy_from is None:
-                raise Conflict(f"{org} has not been read yet, so there is nothing to compare", hint="trigger it first")
+            if post.integration.last_success_at is None:
+                raise Conflict(f"{org} has not been read once, so there is nothing to compare", hint="trigger it first")
             if post.reconciled is not None and post.reconciled.status == "running":
                 return post.reconciled.id, True
             begun = self._dispatch.compare(post, by)
@@ -255,13 +260,8 @@ class Jobs:
     def check(self, org: str, system: str) -> Identity:
         """Prove the credentials, without syncing, in the calling thread. Raises RunError."""
         post = self._roster.find(org, system)
-        source = self._connectors[system].open(
-            post.integration, self._credentials(post.integration), CancelToken(), lambda _: None
-        )
-        try:
+        with self._bench.aside(post.integration) as source:
             identity = source.check()
-        finally:
-            source.close()
         self._ledger.fleet.verified(post.integration.id, self._now())
         return identity
 
@@ -282,7 +282,7 @@ class Jobs:
             one = post.integration
             wants = one.is_active and one.credential_kind is not None
             self._dispatch.plan(post, *due_next(one, post.cron, self._now()))
-            if wants and (one.last_success_at is None or one.consecutive_failures) and post.run is None:
+            if wants and (one.last_success_at is None or one.consecutive_failures):
                 self._dispatch.enqueue(post, Trigger.START, None)
         self._dispatch.announce(post)
 
@@ -296,14 +296,19 @@ class Jobs:
             post.leaving = True
             self._dispatch.end(post, "stopped")
             self._dispatch.end_census(post, "stopped")
-        for live in (post.run, post.census):
-            if live is not None and not live.ended.wait(FORGET_WITHIN_S):
+            going = [live for live in (post.run, post.census) if live is not None]
+        if not all(live.ended.wait(FORGET_WITHIN_S) for live in going):
+            with self._dispatch.commands:
                 post.leaving = False
-                self.adopt(integration_id)
-                raise Conflict("its run is still ending, so it was not removed", hint="try again in a minute")
+                self._dispatch.plan(post, *due_next(post.integration, post.cron, self._now()))
+            raise Conflict("its run is still ending, so it was not removed", hint="try again in a minute")
         one = post.integration
         self._roster.remove(post)
         self._on_removed(one.organization_id, one.system_type)
+
+    def aside(self, work: Callable[[], None]) -> None:
+        """Have a worker do something else when nothing more important waits."""
+        self._workers.put(Turn.COMPARISON, work)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -333,6 +338,17 @@ class Jobs:
 
     def _scheduler_moved(self) -> None:
         self._moved_at = self._monotonic()
+
+
+def _post_of(integration: Integration, now: datetime) -> Post:
+    """A row whose schedule or zone can no longer be read (a zone that tzdata dropped) stands still and says why; it
+    must not keep the others from running."""
+    try:
+        return Post(integration, now)
+    except BadRequest as error:
+        log.error("cannot be scheduled", org=integration.organization_id, error=error.detail, hint=error.hint)
+        still = {"is_active": False, "state": State.STOPPED, "stopped_by": "zendeskd", "stop_reason": error.detail}
+        return Post(replace(integration, sync_interval="@hourly", timezone="UTC", **still), now)
 
 
 def _refuse_unready(post: Post) -> None:

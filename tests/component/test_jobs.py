@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import START, ScriptedConnector, Step, page
+from tests.fakes import START, ScriptedConnector, ScriptedSource, Step, page
 from tests.waiting import wait_for
 from zendeskd.db import Database
 from zendeskd.errors import BadRequest, Conflict, CredentialError, NetworkError, NotFound, StorageError
 from zendeskd.jobs import Jobs
 from zendeskd.models import (
     Health,
+    Identity,
     IntegrationView,
     Page,
     Quarantined,
@@ -37,10 +38,12 @@ class Part:
 
     def __init__(self, real: object, failing: dict[str, int]) -> None:
         self.real, self.failing = real, failing
+        self.before_failing: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> object:
         if self.failing.get(name, 0) > 0:
             self.failing[name] -= 1
+            self.before_failing()
             raise StorageError("The disk is full.")
         return getattr(self.real, name)
 
@@ -97,10 +100,12 @@ class Fleet:
             {"zendesk": self.connector},
             lambda one: None,  # type: ignore[arg-type, return-value]
             workers=workers,
-            on_change=self.changes.append,
-            on_run=self.runs.append,
-            on_removed=lambda org, system: self.removed.append((org, system)),
-            **options,  # type: ignore[arg-type]
+            **{  # type: ignore[arg-type]
+                "on_change": self.changes.append,
+                "on_run": self.runs.append,
+                "on_removed": lambda org, system: self.removed.append((org, system)),
+                **options,
+            },
         )
         self.jobs.load()
         self.jobs.start_threads()
@@ -764,3 +769,256 @@ def test_an_organisation_that_does_not_let_go_is_not_removed(
     step.open.set()
     wait_for(lambda: jobs.view("acme", "zendesk").run is None, "the end of the run")
     assert jobs.trigger("acme", "zendesk", "ana")
+
+
+# --- what a reviewer broke --------------------------------------------------------------------------------------------
+
+
+def test_a_stop_is_not_undone_by_a_tick_that_was_under_way(fleet: Fleet) -> None:
+    one = fleet.add()
+    jobs = fleet.start()
+    fleet.ended()
+    fleet.idle()
+    post = jobs._roster.get(one)
+    assert post is not None
+    jobs.stop("acme", "zendesk", "ana")
+    jobs._dispatch._due(post)
+    assert jobs.view("acme", "zendesk").state is State.STOPPED
+    jobs.stop("acme", "zendesk", "ana", until=utcnow() + timedelta(hours=1))
+    jobs._dispatch._due(post)
+    assert jobs.view("acme", "zendesk").state is State.STOPPED
+    assert len(fleet.rows()) == 1
+
+
+def test_a_stop_or_removal_that_cannot_write_the_queued_runs_end_still_holds(
+    fleet: Fleet, gate: Callable[..., Gate]
+) -> None:
+    fleet.add("aaa")
+    fleet.add("bbb")
+    step = gate(1)
+    jobs = fleet.start([step], [page(2, end=True)], workers=1)
+    step.wait()
+    wait_for(lambda: jobs.queue_length() == 1, "one in the queue")
+    queued = next(v for v in jobs.views() if v.state is State.QUEUED).integration.organization_id
+    fleet.failing["finish"] = 1
+    jobs.stop(queued, "zendesk", "ana")
+    view = jobs.view(queued, "zendesk")
+    assert (view.state, view.integration.next_run_at) == (State.STOPPED, None)
+    jobs.clock.bring_forward("minute", utcnow())
+    assert fleet.ended(queued, status=RunStatus.CANCELLED).end_reason == "stopped"
+    fleet.failing["finish"] = 1
+    jobs.start(queued, "zendesk", "ana")
+    jobs.forget(view.integration.id)
+    assert fleet.removed == [(queued, "zendesk")]
+
+
+def test_a_database_that_stays_locked_holds_up_one_write_not_all(fleet: Fleet) -> None:
+    """Each refused write takes ten seconds of a clock that only tests move."""
+    from tests.fakes import FakeClock
+
+    time = FakeClock(utcnow())
+    for n in range(20):
+        one = fleet.add(f"org-{n:02}")
+        fleet.store.fleet.change(one, last_sync_at=time.now(), next_run_at=time.now())
+    fleet.failing["enqueue"] = 1000
+    asked: list[float] = []
+
+    def ten_seconds() -> None:
+        asked.append(time.ticks)
+        time.ticks += 10
+
+    fleet.ledger.runs.before_failing = ten_seconds
+    jobs = fleet.start(now=time.now, monotonic=time.monotonic)
+    wait_for(lambda: all(v.integration.last_error_code == "storage_error" for v in jobs.views()), "all to be put off")
+    assert len(asked) == 1
+    fleet.failing["enqueue"] = 0
+    time.ticks += 30
+    assert jobs.trigger("org-07", "zendesk", "ana").joined is False
+    fleet.ended("org-07")
+
+
+def test_a_start_or_trigger_while_a_run_is_ending_is_carried_out_after_it(
+    fleet: Fleet, gate: Callable[..., Gate]
+) -> None:
+    fleet.add()
+    step = gate(2, cursor="b")
+    jobs = fleet.start([page(1, cursor="a"), step], [page(3, cursor="c", end=True)])
+    step.wait()
+    with jobs._dispatch.commands:  # the run cannot get to its end before the trigger has come
+        jobs.cancel("acme", "zendesk", "ana")
+        queued = jobs.trigger("acme", "zendesk", "ben")
+    assert (queued.joined, queued.state) == (False, State.QUEUED)
+    row = fleet.ended()
+    assert (row.id, row.requested_by) == (queued.run_id, "ben")
+    assert fleet.rows()[1].status is RunStatus.CANCELLED
+
+
+def test_shutdown_leaves_a_run_that_was_just_taken_for_the_next_daemon(fleet: Fleet) -> None:
+    fleet.add()
+    jobs = fleet.start()
+    fleet.ended()
+    fleet.idle()
+    with jobs._dispatch.commands:
+        queued = jobs.trigger("acme", "zendesk", "ana")
+        wait_for(lambda: jobs.queue_length() == 0, "a worker to take it")
+        jobs._dispatch.close()
+    assert jobs.shut_down(10)
+    fleet.jobs = None
+    assert fleet.store.runs.get(queued.run_id).status is RunStatus.QUEUED
+    fleet.start([page(2, end=True)])
+    assert fleet.ended(count=2).id == queued.run_id
+
+
+def test_a_resync_from_later_than_the_position_loses_nothing(fleet: Fleet) -> None:
+    one = fleet.add()
+    jobs = fleet.start([page(1, cursor="a", end=True)])
+    fleet.ended()
+    fleet.idle()
+    behind = START - timedelta(days=3)
+    fleet.store.fleet.change(one, watermark=behind)
+    jobs.adopt(one)
+    jobs.resync("acme", "zendesk", "ana", START - timedelta(hours=1))
+    fleet.ended(count=2)
+    since = fleet.connector.opened[1].positions[0].since
+    assert since is not None
+    assert since <= behind
+
+
+def test_stop_and_cancel_end_a_comparison_too(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    step = gate(1)
+    jobs = compared(fleet, page(1, cursor="b"), step)
+    compared_id, _ = jobs.reconcile("acme", "zendesk", "ana")
+    step.wait()
+    assert jobs.cancel("acme", "zendesk", "ana") == compared_id
+    wait_for(lambda: outcome(jobs) == "cancelled", "the comparison to end")
+    again = gate(1)
+    fleet.connector.scripts = [[page(1, cursor="b"), again]]
+    jobs.reconcile("acme", "zendesk", "ana")
+    again.wait()
+    jobs.stop("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "cancelled", "the comparison to end")
+
+
+def test_a_queued_comparison_that_is_taken_back_is_not_joined_for_ever(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    jobs = compared(fleet)
+    fleet.add("other")
+    step = gate(5)
+    fleet.connector.scripts = [[step], [step], [page(1, end=True)]]
+    jobs.adopt(fleet.store.fleet.integration("other", "zendesk").id)
+    step.wait()
+    jobs.trigger("acme", "zendesk", "ana")
+    wait_for(lambda: jobs.busy() == 2, "both workers to be busy")
+    first, _ = jobs.reconcile("acme", "zendesk", "ana")
+    jobs.stop("acme", "zendesk", "ana")
+    assert fleet.store.reconciliations.get(first).status == "cancelled"
+    second, joined = jobs.reconcile("acme", "zendesk", "ana")
+    assert (second != first, joined) == (True, False)
+    step.open.set()
+
+
+def test_a_comparison_whose_cursor_goes_in_a_circle_or_that_never_ends_fails(fleet: Fleet) -> None:
+    jobs = compared(fleet, *[page(1, cursor=cursor) for cursor in "abababab"])
+    jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "failed", "the failure")
+    fleet.connector.scripts = [[page(1, cursor="x")]]
+    second, _ = jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: fleet.store.reconciliations.get(second).status == "failed", "the failure")
+    assert jobs.view("acme", "zendesk").integration.total_records == 1
+
+
+def test_a_source_that_shows_nothing_any_more_is_not_believed(fleet: Fleet) -> None:
+    fleet.add()
+    many = page(*range(200), cursor="a", end=True)
+    jobs = fleet.start([many], [page(cursor="z", end=True)])
+    fleet.ended()
+    fleet.idle()
+    jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "failed", "the failure")
+    found = jobs.view("acme", "zendesk")
+    assert found.reconciled is not None
+    assert "showed none of 200" in (found.reconciled.error_message or "")
+    assert found.integration.total_records == 200
+
+
+def test_a_comparisons_end_that_cannot_be_stored_is_stored_later(fleet: Fleet) -> None:
+    jobs = compared(fleet)
+    compared_id, _ = jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "verified", "the comparison")
+    fleet.failing["finish"] = 1
+    second, _ = jobs.reconcile("acme", "zendesk", "ana")
+    wait_for(lambda: outcome(jobs) == "verified" and fleet.failing["finish"] == 0, "the comparison")
+    wait_for(lambda: jobs.busy() == 0, "the worker")
+    assert fleet.store.reconciliations.get(second).status == "running"
+    jobs.clock.bring_forward("minute", utcnow())
+    wait_for(lambda: fleet.store.reconciliations.get(second).status == "verified", "the end to be stored")
+    assert compared_id != second
+
+
+def test_one_row_that_cannot_be_read_stands_still_and_the_others_run(fleet: Fleet) -> None:
+    broken = fleet.add("broken")
+    fleet.add("fine")
+    with fleet.db.writing() as connection:
+        connection.execute("UPDATE integrations SET timezone = 'Mars/Olympus' WHERE id = ?", (broken,))
+    jobs = fleet.start()
+    fleet.ended("fine")
+    view = jobs.view("broken", "zendesk")
+    assert view.state is State.STOPPED
+    assert "Mars/Olympus" in view.happened
+    assert fleet.rows("broken") == []
+
+
+def test_a_listener_that_fails_holds_up_nobody(fleet: Fleet) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("bug")
+
+    fleet.add()
+    jobs = fleet.start(on_change=broken, on_run=broken)
+    fleet.ended()
+    assert fleet.idle().health is Health.OK
+    jobs.trigger("acme", "zendesk", "ana")
+    fleet.ended(count=2)
+
+
+def test_a_bug_in_a_probe_does_not_end_all_probing(fleet: Fleet) -> None:
+    fleet.add()
+    jobs = fleet.start([CredentialError("refused")], [ZeroDivisionError("oops")], [page(1, end=True)])
+    fleet.ended(status=RunStatus.FAILED)
+    tag = f"integration-{fleet.idle().integration.id}"
+    jobs.clock.bring_forward(tag, utcnow())
+    wait_for(lambda: len(fleet.connector.opened) == 2 and jobs.busy() == 0, "the probe that fails")
+    jobs.clock.bring_forward(tag, utcnow())
+    assert fleet.ended().trigger is Trigger.RETRY
+
+
+def test_a_check_that_waits_too_long_ends(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zendeskd.runs.performance.ASIDE_S", 0.05)
+    fleet.add()
+    jobs = fleet.start()
+    fleet.ended()
+    fleet.idle()
+
+    class Waits(ScriptedSource):
+        def check(self) -> Identity:
+            fleet.connector.cancels[-1].wait(30)
+            raise AssertionError("it waited to the end")
+
+    opened = fleet.connector.open
+
+    def opens(*args: object, **kwargs: object) -> ScriptedSource:
+        opened(*args, **kwargs)  # type: ignore[arg-type]
+        return Waits([])
+
+    fleet.connector.open = opens  # type: ignore[method-assign, assignment]
+    with pytest.raises(NetworkError, match="no answer within"):
+        jobs.check("acme", "zendesk")
+
+
+def test_a_failure_that_could_not_be_stored_is_counted_once(fleet: Fleet) -> None:
+    fleet.add()
+    fleet.failing["finish"] = 1
+    jobs = fleet.start([NetworkError("reset")])
+    wait_for(lambda: jobs.view("acme", "zendesk").integration.last_error_code == "storage_error", "the failure")
+    jobs.clock.bring_forward("minute", utcnow())
+    fleet.ended(status=RunStatus.FAILED)
+    wait_for(lambda: jobs.view("acme", "zendesk").integration.last_error_code == "network_error", "the true reason")
+    assert jobs.view("acme", "zendesk").integration.consecutive_failures == 1

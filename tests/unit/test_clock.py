@@ -91,6 +91,31 @@ def test_a_job_that_raises_neither_stays_due_nor_holds_up_others(clock: CronSche
     assert sorted(called) == ["b", "broken"]
 
 
+def test_a_job_removed_by_one_before_it_is_not_called(clock: CronScheduler, time: FakeClock) -> None:
+    called: list[str] = []
+
+    def first() -> None:
+        called.append("first")
+        clock.remove("removed")
+        clock.put("replaced", None, lambda: called.append("new"), next_run=START + timedelta(hours=9))
+
+    clock.put("first", None, first, next_run=START)
+    for name in ("removed", "replaced"):
+        clock.put(name, None, lambda name=name: called.append(name), next_run=START + timedelta(seconds=1))  # type: ignore[misc]
+    time.advance(minutes=1)
+    clock.run_pending()
+    assert called == ["first"]
+
+
+def test_it_says_that_it_moves_after_each_job(time: FakeClock) -> None:
+    moved: list[int] = []
+    clock = CronScheduler(time.now, monotonic=time.monotonic, on_pass=lambda: moved.append(1))
+    for n in range(3):
+        clock.put(str(n), None, lambda: None, next_run=START)
+    clock.run_pending()
+    assert len(moved) == 3
+
+
 def test_a_job_may_replace_itself(clock: CronScheduler, time: FakeClock) -> None:
     def again() -> None:
         clock.put("a", QUARTER, again, next_run=START + timedelta(hours=3))

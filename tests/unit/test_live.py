@@ -80,9 +80,9 @@ def test_waits_are_told_once_each(time: FakeClock) -> None:
     run = live(time, told)
     run.waits(None)
     run.waits(Waiting(state=State.LIMITED, until=START, reason="429"))
-    assert run.is_limited()
+    assert run.is_waiting()
     run.waits(Waiting(state=State.RETRYING, until=START, reason="reset"))
-    assert not run.is_limited()
+    assert run.is_waiting()
     run.waits(None)
     run.waits(None)
     assert told == ["wait"] * 3

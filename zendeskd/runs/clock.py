@@ -31,6 +31,7 @@ class CronJob(schedule.Job):
     def __init__(self, cron: CronExpression | None, scheduler: CronScheduler) -> None:
         super().__init__(1, scheduler)
         self.cron = cron
+        self.name = ""
 
     @property
     def should_run(self) -> bool:
@@ -83,6 +84,7 @@ class CronScheduler(schedule.Scheduler):
         """Replace the job of this tag. `next_run` (UTC) is its first instant; without it, the expression's next one."""
         job = CronJob(cron, self)
         job.tag(tag)
+        job.name = tag
         with self._changed:
             self.remove(tag)
             job.do(call)
@@ -120,10 +122,14 @@ class CronScheduler(schedule.Scheduler):
         with self._changed:
             due = sorted(cast("CronJob", job) for job in self.jobs if job.should_run)
         for job in due:
+            with self._changed:
+                if self._by_tag.get(job.name) is not job:
+                    continue  # an earlier job of this pass, or a person, has removed or replaced it meanwhile
             try:
                 job.run()
             except Exception:  # the clock outlives a bug in one job
-                log.exception("scheduled job failed", job=sorted(str(tag) for tag in job.tags))
+                log.exception("scheduled job failed", job=job.name)
+            self._on_pass()
 
     def run_forever(self) -> None:
         """The scheduler thread's whole life, until `stop`."""

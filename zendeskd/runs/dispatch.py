@@ -12,6 +12,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -32,10 +33,12 @@ from zendeskd.runs.clock import CronScheduler
 from zendeskd.runs.live import LiveRun
 from zendeskd.runs.outcome import due_next
 from zendeskd.runs.performance import Bench, compare_once, probe_once, run_once
-from zendeskd.runs.roster import Post, Roster
+from zendeskd.runs.roster import Ended, Post, Roster
 from zendeskd.runs.workers import Turn, Workers
 
 log = structlog.get_logger("zendeskd.runs.dispatch")
+
+T = TypeVar("T")
 
 
 class Dispatch:
@@ -55,28 +58,31 @@ class Dispatch:
         self._roster, self._clock, self._workers, self._bench = roster, clock, workers, bench
         self._ledger, self._now = bench.ledger, bench.now
         self._on_change, self._on_run = on_change, on_run
+        self._closing = False
+        self._refused: StorageError | None = None
+        self._refused_until = 0.0
+
+    # --- due --------------------------------------------------------------------------------------------------------
 
     def _due(self, post: Post) -> None:
         """The clock's call for one integration. The scheduler's thread."""
         with self.commands:
             cause, post.cause = post.cause, Trigger.SCHEDULE
             post.next_at = self._clock.next_run_of(post.tag)
-            one = post.integration
+            one, now = post.integration, self._now()
             if post.leaving:
                 return
-            if not one.is_active:
-                self.revive(post, "schedule")
-                return
-            if one.state is State.BLOCKED:
-                self.plan(post, *due_next(one, post.cron, self._now()))
-                if post.run is None and post.probing is None:
-                    post.probing = self._workers.put(Turn.SCHEDULED, lambda: self._probe(post))
-                return
-            if post.run is not None or post.queued is not None:
-                post.skipped_ticks += 1
-                return
             try:
-                self.enqueue(post, cause, None)
+                if not one.is_active:
+                    if one.stopped_until is not None and one.stopped_until <= now:
+                        self.revive(post, "schedule")
+                elif one.state is State.BLOCKED:
+                    self.plan(post, *due_next(one, post.cron, now))
+                    self._put_probe(post)
+                elif post.run is not None or post.queued is not None:
+                    post.skipped_ticks += 1
+                else:
+                    self.enqueue(post, cause, None)
             except StorageError as error:
                 self._remember_failure(post, error)
         self.announce(post)
@@ -86,33 +92,9 @@ class Dispatch:
         active = {"is_active": True, "state": State.IDLE, "blocked_at": None}
         self.change(post, active | {"stopped_by": None, "stop_reason": None, "stopped_until": None})
         self.plan(post, *due_next(post.integration, post.cron, self._now()))
-        if post.integration.credential_kind is not None and post.run is None and post.queued is None:
+        if post.integration.credential_kind is not None:
             self.enqueue(post, Trigger.START, by)
         log.info("started", org=post.integration.organization_id, system=post.integration.system_type, by=by)
-
-    def compare(self, post: Post, by: str) -> Reconciliation:
-        """Queue a comparison with the source. Holds `commands`."""
-        begun = self._ledger.reconciliations.begin(post.integration, by, self._now())
-        with self._roster.lock:
-            post.reconciled = begun
-        post.census_ticket = self._workers.put(Turn.COMPARISON, lambda: self._compare(post, begun))
-        return begun
-
-    def record_late(self, post: Post) -> None:
-        """Write down what the database did not take before, if it does now."""
-        with self.commands:
-            if post.unrecorded is not None and post.run is None:
-                with contextlib.suppress(StorageError):
-                    self.record(post)
-
-    def _probe(self, post: Post) -> None:
-        works = probe_once(self._bench, post.integration)
-        with self.commands:
-            post.probing = None
-            if works and post.integration.state is State.BLOCKED and not post.leaving:
-                self.change(post, {"state": State.IDLE, "blocked_at": None})
-                self.enqueue(post, Trigger.RETRY, None)
-        self.announce(post)
 
     def plan(self, post: Post, when: datetime | None, cause: Trigger) -> None:
         """Put the integration's job on the clock: `when` first, then its cron. Holds `commands`."""
@@ -131,92 +113,112 @@ class Dispatch:
 
     def change(self, post: Post, columns: dict[str, object]) -> None:
         """Write columns of the integration's row, then take the fresh row. Holds `commands`."""
-        post.take(self._ledger.fleet.change(post.integration.id, **columns))
+        post.take(self._write(lambda: self._ledger.fleet.change(post.integration.id, **columns)))
+
+    def _write(self, write: Callable[[], T]) -> T:
+        """A write under `commands`. When one has just waited long and been refused (another program's lock), the next
+        ones are refused at once for as long, so that clock, workers and people do not queue up behind it."""
+        begun = self._bench.monotonic()
+        if self._refused is not None and begun < self._refused_until:
+            raise self._refused
+        try:
+            return write()
+        except StorageError as error:
+            now = self._bench.monotonic()
+            self._refused, self._refused_until = error, now + (now - begun)
+            raise
+
+    # --- runs -------------------------------------------------------------------------------------------------------
 
     def enqueue(self, post: Post, trigger: Trigger, by: str | None) -> Queued:
-        """Holds `commands`."""
-        if post.run is not None:
+        """Queue a run, or join the one there is. One that is ending is not joined: the new one follows it. Holds
+        `commands`. Raises StorageError."""
+        if post.run is not None and not post.run.cancel.is_set():
             return Queued(post.run.id, State.RUNNING, joined=True)
         if post.queued is not None:
             if trigger is Trigger.MANUAL and post.ticket is not None:
                 self._workers.hasten(post.ticket)
             return Queued(post.queued.id, State.QUEUED, joined=True)
-        if post.unrecorded is not None:
-            self.record(post)  # the end of the run before comes first; raises if it still cannot be written
-        row = self._ledger.runs.enqueue(post.integration, trigger, by, self._now())
+        self.record(post)  # the end of the run before comes first
+        row = self._write(lambda: self._ledger.runs.enqueue(post.integration, trigger, by, self._now()))
         self.into_queue(post, row)
-        self._on_run(row)
+        self._tell(row)
         self.announce(post)
         return Queued(row.id, State.QUEUED, joined=False)
 
     def into_queue(self, post: Post, row: RunRow) -> None:
-        turn = Turn.MANUAL if row.trigger is Trigger.MANUAL else Turn.SCHEDULED
+        """Give a row that says `queued` its place; while a run is ending, that comes at its end. Holds `commands`."""
         with self._roster.lock:
             post.queued = row
-        post.ticket = self._workers.put(turn, lambda: self._run(post))
+        if post.run is None:
+            turn = Turn.MANUAL if row.trigger is Trigger.MANUAL else Turn.SCHEDULED
+            post.ticket = self._workers.put(turn, lambda: self._run(post))
 
     def _run(self, post: Post) -> None:
         """A worker's whole work on one run."""
         with self.commands:
             row = post.queued
-            if row is None:
-                return
+            if row is None or self._closing:
+                return  # taken back; or left for the next daemon
             live = self._live("sync", row.id, row.trigger, row.requested_by, post)
             with self._roster.lock:
                 post.run, post.queued, post.ticket = live, None, None
         self.announce(post)
-        result = run_once(self._bench, row, live, on_begin=self._on_run)
-        recorded = None
+        result = run_once(self._bench, row, live, on_begin=self._tell)
         with self.commands:
+            post.unrecorded.append(Ended(row, result, live.calls, self._now()))
             try:
-                post.unrecorded = (row, result, live.calls)
-                recorded = self.record(post)
+                self.record(post)
                 if result.status is not RunStatus.INTERRUPTED and not post.leaving:
                     self.plan(post, *due_next(post.integration, post.cron, self._now()))
             except StorageError as error:
                 self._remember_failure(post, error)
-            except NotFound:  # its organisation was removed meanwhile
-                post.unrecorded = None
             finally:
                 with self._roster.lock:
                     post.run = None
                 live.ended.set()
-        if recorded is not None:
-            self._on_run(recorded)
+                if post.queued is not None and not post.leaving:
+                    self.into_queue(post, post.queued)
         self.announce(post)
 
-    def _compare(self, post: Post, begun: Reconciliation) -> None:
-        """A worker's whole work on one comparison."""
-        live = self._live("reconcile", begun.id, "reconcile", begun.requested_by, post)
-        with self.commands:
-            if post.leaving:
-                return
+    def record(self, post: Post) -> None:
+        """Write down how runs ended, oldest first. Raises StorageError; what is left is kept. Holds `commands`."""
+        while post.unrecorded:
+            ended = post.unrecorded[0]
+            try:
+                row, fresh = self._write(lambda ended=ended: self._bench.record(ended))  # type: ignore[misc]
+            except NotFound:  # its organisation was removed meanwhile
+                post.unrecorded.popleft()
+                continue
             with self._roster.lock:
-                post.census, post.census_ticket = live, None
-        self.announce(post)
-        result = compare_once(self._bench, post.integration, begun, live)
-        try:
-            self._ledger.reconciliations.finish(result)
-            fresh = self._ledger.fleet.integration_by_id(post.integration.id)
-        except (StorageError, NotFound) as error:
-            log.error("comparison not stored", org=begun.organization_id, error=error.detail)
-            fresh = post.integration
-        with self.commands, self._roster.lock:
+                post.unrecorded.popleft()
+                post.ended(row, self._now())
             post.take(fresh)
-            post.reconciled, post.census = result, None
-        live.ended.set()
-        self.announce(post)
+            self._tell(row)
 
-    def record(self, post: Post) -> RunRow:
-        """Write down how a run ended. Raises StorageError; `unrecorded` then keeps it for later. Holds `commands`."""
-        assert post.unrecorded is not None
-        row, result, calls = post.unrecorded
-        ended, fresh = self._bench.record(post.integration, row, result, calls)
-        with self._roster.lock:
-            post.unrecorded = None
-            post.ended(ended, self._now())
-        post.take(fresh)
-        return ended
+    def record_late(self, post: Post) -> None:
+        """Write down what the database did not take before, if it does now."""
+        with self.commands, contextlib.suppress(StorageError):
+            self.record(post)
+            if post.uncompared is not None:
+                self._finish_comparison(post, post.uncompared)
+
+    def end(self, post: Post, reason: str) -> int | None:
+        """Ask the run going on to end, and take a queued one back. -> its id. Holds `commands`."""
+        taken_back = post.queued
+        if taken_back is not None:
+            if post.ticket is not None:
+                self._workers.withdraw(post.ticket)  # a worker that has just taken it finds nothing queued
+            with self._roster.lock:
+                post.queued, post.ticket = None, None
+            result = RunResult(status=RunStatus.CANCELLED, end_reason=reason)
+            post.unrecorded.append(Ended(taken_back, result, CallStats(), self._now()))
+            with contextlib.suppress(StorageError):  # kept, and written when that works again
+                self.record(post)
+        if post.run is not None:
+            post.run.cancel.set(reason)
+            return post.run.id
+        return None if taken_back is None else taken_back.id
 
     def _remember_failure(self, post: Post, error: StorageError) -> None:
         """The database cannot even take the failure: hold it in memory and come back. Holds `commands`."""
@@ -235,35 +237,109 @@ class Dispatch:
         post.next_at = self._clock.bring_forward(post.tag, when)
         log.error("not stored", org=one.organization_id, system=one.system_type, error=error.detail)
 
-    def end(self, post: Post, reason: str) -> int | None:
-        """Ask the run going on to end, or take the queued one back. -> its id. Holds `commands`."""
-        if post.run is not None:
-            post.run.cancel.set(reason)
-            return post.run.id
-        if post.queued is None or post.ticket is None:
-            return None
-        row = post.queued
-        self._workers.withdraw(post.ticket)  # a worker that has just taken it finds nothing queued
-        with self._roster.lock:
-            post.queued, post.ticket = None, None
-        post.unrecorded = (row, RunResult(status=RunStatus.CANCELLED, end_reason=reason), CallStats())
-        self._on_run(self.record(post))
-        return row.id
+    # --- comparisons and probes ---------------------------------------------------------------------------------------
 
-    def end_census(self, post: Post, reason: str) -> None:
+    def compare(self, post: Post, by: str) -> Reconciliation:
+        """Queue a comparison with the source. Holds `commands`. Raises StorageError."""
+        begun = self._write(lambda: self._ledger.reconciliations.begin(post.integration, by, self._now()))
+        with self._roster.lock:
+            post.reconciled = begun
+        post.census_ticket = self._workers.put(Turn.COMPARISON, lambda: self._compare(post, begun))
+        return begun
+
+    def _compare(self, post: Post, begun: Reconciliation) -> None:
+        """A worker's whole work on one comparison."""
+        live = self._live("reconcile", begun.id, "reconcile", begun.requested_by, post)
+        with self.commands:
+            if post.census_ticket is None or self._closing:
+                return  # taken back; the next daemon marks it as interrupted
+            with self._roster.lock:
+                post.census, post.census_ticket = live, None
+        self.announce(post)
+        result = compare_once(self._bench, post.integration, begun, live)
+        with self.commands:
+            try:
+                self._finish_comparison(post, result)
+            except StorageError as error:
+                log.error("comparison not stored", org=begun.organization_id, error=error.detail)
+            finally:
+                with self._roster.lock:
+                    post.census = None
+                live.ended.set()
+        self.announce(post)
+
+    def _finish_comparison(self, post: Post, result: Reconciliation) -> None:
+        """Holds `commands`. Raises StorageError with the result kept for later."""
+        with self._roster.lock:
+            post.reconciled, post.uncompared = result, result
+        self._write(lambda: self._ledger.reconciliations.finish(result))
+        post.uncompared = None
+        with contextlib.suppress(NotFound):
+            post.take(self._ledger.fleet.integration_by_id(post.integration.id))
+
+    def end_census(self, post: Post, reason: str) -> int | None:
+        """The same for a comparison. -> its id. Holds `commands`."""
         if post.census is not None:
             post.census.cancel.set(reason)
-        elif post.census_ticket is not None:
-            self._workers.withdraw(post.census_ticket)
+            return post.census.id
+        if post.census_ticket is None or post.reconciled is None:
+            return None
+        self._workers.withdraw(post.census_ticket)
+        post.census_ticket = None
+        ended = replace(post.reconciled, status="cancelled", finished_at=self._now())
+        with contextlib.suppress(StorageError):  # kept, and written when that works again
+            self._finish_comparison(post, ended)
+        return ended.id
 
-    def _live(self, kind: str, run_id: int, trigger: str, by: str | None, post: Post) -> LiveRun:
-        return self._bench.live_run(kind, run_id, trigger, by, lambda: self.announce(post))
+    def _put_probe(self, post: Post) -> None:
+        if post.run is None and not post.is_probing:
+            post.is_probing = True
+            self._workers.put(Turn.SCHEDULED, lambda: self._probe(post))
+
+    def _probe(self, post: Post) -> None:
+        try:
+            works = probe_once(self._bench, post.integration)
+        finally:
+            post.is_probing = False
+        with self.commands:
+            if works and post.integration.state is State.BLOCKED and not post.leaving:
+                try:
+                    self.change(post, {"state": State.IDLE, "blocked_at": None})
+                    self.enqueue(post, Trigger.RETRY, None)
+                except StorageError as error:
+                    log.error("probe's result not stored", org=post.integration.organization_id, error=error.detail)
+        self.announce(post)
+
+    # --- the end, and what others see ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End every run and comparison at its next page; none begins any more."""
+        with self.commands:
+            self._closing = True
+            for post in self._roster.all():
+                for live in (post.run, post.census):
+                    if live is not None:
+                        live.cancel.set("shutdown")
+        self._bench.asides.end()
 
     def view(self, post: Post) -> IntegrationView:
         with self._roster.lock:
             return post.view(self._now())
 
     def announce(self, post: Post) -> None:
-        view = self.view(post)
-        post.announced = (view.health, view.today.day)
-        self._on_change(view)
+        """Tell everybody how it is now. Raises nothing: who listens must not hold up who works."""
+        try:
+            view = self.view(post)
+            post.announced = (view.health, view.today.day)
+            self._on_change(view)
+        except Exception:  # a listener's bug
+            log.exception("change not announced", org=post.integration.organization_id)
+
+    def _tell(self, row: RunRow) -> None:
+        try:
+            self._on_run(row)
+        except Exception:  # a listener's bug
+            log.exception("run not announced", org=row.organization_id, run=row.id)
+
+    def _live(self, kind: str, run_id: int, trigger: str, by: str | None, post: Post) -> LiveRun:
+        return self._bench.live_run(kind, run_id, trigger, by, lambda: self.announce(post))

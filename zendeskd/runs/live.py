@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from zendeskd.cancel import CancelToken
-from zendeskd.models import BudgetView, CallStats, Page, PageCounts, RunView, State, Waiting
+from zendeskd.models import BudgetView, CallStats, Page, PageCounts, RunView, Waiting
 
 _RATE_WINDOW_S: Final = 60.0
 
@@ -42,6 +42,7 @@ class LiveRun:
         self.ended = threading.Event()
         self.started_at = now()
         self.window_from: datetime | None = None
+        self.base_total = 0  # records there were when it began
         self.calls = CallStats()
         self.budgets: Callable[[], tuple[BudgetView, ...]] = tuple
         self._now, self._monotonic = now, monotonic
@@ -84,9 +85,10 @@ class LiveRun:
 
     # --- asked by anyone ------------------------------------------------------------------------------------------
 
-    def is_limited(self) -> bool:
+    def is_waiting(self) -> bool:
+        """Whether the source waits and has said until when: for a rate limit, or before it tries again."""
         with self._lock:
-            return self._waiting is not None and self._waiting.state is State.LIMITED
+            return self._waiting is not None
 
     def view(self) -> RunView:
         with self._lock:

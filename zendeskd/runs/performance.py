@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,9 @@ from msgspec.structs import replace
 from zendeskd import sync
 from zendeskd.cancel import CancelToken
 from zendeskd.connectors.base import Connector, CredentialDoor, Source
-from zendeskd.errors import Cancelled, CredentialError, PermissionDenied, RunError, ZendeskdError
+from zendeskd.errors import Cancelled, CredentialError, NetworkError, PermissionDenied, RunError, ZendeskdError
 from zendeskd.models import (
     EPOCH,
-    CallStats,
     Integration,
     Page,
     PageCounts,
@@ -32,11 +32,46 @@ from zendeskd.runs.ledger import Ledger
 from zendeskd.runs.live import LiveRun
 from zendeskd.runs.outcome import after_run
 from zendeskd.runs.reconcile import compare
+from zendeskd.runs.roster import Ended
 
 log = structlog.get_logger("zendeskd.runs.performance")
 
+ASIDE_S: Final = 60.0
 _PROGRESS_EVERY_S: Final = 0.25
 _FETCHER_ENDS_WITHIN_S: Final = 2.0
+
+
+class Asides:
+    """Calls beside runs, each with a deadline; the end of the daemon ends them all. Any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._going: set[CancelToken] = set()
+        self._over = False
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[CancelToken]:
+        cancel = CancelToken()
+        timer = threading.Timer(ASIDE_S, cancel.set, ["deadline"])
+        timer.daemon = True
+        with self._lock:
+            self._going.add(cancel)
+            if self._over:
+                cancel.set("shutdown")
+        timer.start()
+        try:
+            yield cancel
+        finally:
+            timer.cancel()
+            with self._lock:
+                self._going.discard(cancel)
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True
+            going = list(self._going)
+        for cancel in going:
+            cancel.set("shutdown")
 
 
 @dataclass(frozen=True)
@@ -50,6 +85,7 @@ class Bench:
     monotonic: Callable[[], float]
     pulse: Callable[[], None]
     run_deadline_s: float
+    asides: Asides
 
     def live_run(self, kind: str, run_id: int, trigger: str, by: str | None, changed: Callable[[], None]) -> LiveRun:
         return LiveRun(
@@ -77,7 +113,7 @@ class Bench:
             fetcher = FetchAhead(
                 pages,
                 cancel,
-                is_waiting=live.is_limited,
+                is_waiting=live.is_waiting,
                 alive=lambda: self._alive(live),
                 monotonic=self.monotonic,
             )
@@ -94,12 +130,29 @@ class Bench:
                 fetcher.close()
                 fetcher.join(_FETCHER_ENDS_WITHIN_S)
 
-    def record(
-        self, integration: Integration, row: RunRow, result: RunResult, calls: CallStats
-    ) -> tuple[RunRow, Integration]:
-        """Write down how a run ended, in one transaction. Raises StorageError."""
-        now = self.now()
-        return self.ledger.runs.finish(row.id, result, calls, now, **after_run(integration, result, now))
+    @contextlib.contextmanager
+    def aside(self, integration: Integration) -> Iterator[Source]:
+        """The integration's source for a call beside runs: a probe, a check. Raises NetworkError when that takes too
+        long, waits for rate limits included."""
+        with self.asides.one() as cancel:
+            source = self.connectors[integration.system_type].open(
+                integration, self.credentials(integration), cancel, lambda _: None
+            )
+            try:
+                yield source
+            except Cancelled:
+                raise NetworkError(
+                    f"There was no answer within {ASIDE_S:.0f} s, waits for rate limits included.",
+                    hint="Try again when less is going on.",
+                ) from None
+            finally:
+                source.close()
+
+    def record(self, ended: Ended) -> tuple[RunRow, Integration]:
+        """Write down how a run ended, in one transaction. Raises StorageError, NotFound."""
+        stored = self.ledger.fleet.integration_by_id(ended.row.integration_id)
+        columns = after_run(stored, ended.result, ended.at)
+        return self.ledger.runs.finish(ended.row.id, ended.result, ended.calls, ended.at, **columns)
 
     def _alive(self, live: LiveRun) -> None:
         self.pulse()
@@ -138,7 +191,9 @@ def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRo
         on_begin(replace(row, status=RunStatus.RUNNING, started_at=begun_at, synced_at=begun_at))
         one = bench.ledger.fleet.integration_by_id(row.integration_id)
         position = sync.starting_position(one, begun_at)
-        live.window_from = one.watermark if position.cursor is not None else position.since
+        begins = one.watermark if position.cursor is not None else position.since
+        live.window_from = None if begins == EPOCH else begins  # "everything" does not begin in 1970
+        live.base_total = one.total_records
         bound.info("run began", trigger=row.trigger.value, by=row.requested_by)
         pages = bench.ledger.pages.open(one, row.id, copy_from=_copy_from(one, position))
         with bench.source(one, live) as (source, ahead):
@@ -178,7 +233,8 @@ def compare_once(bench: Bench, one: Integration, begun: Reconciliation, live: Li
     bound = log.bind(org=begun.organization_id, system=one.system_type, reconcile=begun.id)
     try:
         one = bench.ledger.fleet.integration_by_id(begun.integration_id)
-        live.window_from = one.copy_from
+        live.window_from = None if one.copy_from == EPOCH else one.copy_from
+        live.base_total = one.total_records
         with (
             bench.ledger.pages.census(one, begun.id) as census,
             bench.source(one, live) as (source, ahead),
@@ -217,21 +273,17 @@ def compare_once(bench: Bench, one: Integration, begun: Reconciliation, live: Li
 
 
 def probe_once(bench: Bench, one: Integration) -> bool:
-    """One cheap call of a blocked integration. -> whether its credentials work again. Raises nothing."""
+    """One cheap call of a blocked integration. -> whether its credentials work again. Raises nothing expected."""
     bound = log.bind(org=one.organization_id, system=one.system_type)
-    source: Source | None = None
     try:
-        source = bench.connectors[one.system_type].open(one, bench.credentials(one), CancelToken(), lambda _: None)
-        source.probe()
+        with bench.aside(one) as source:
+            source.probe()
     except (CredentialError, PermissionDenied) as error:
         bound.info("probe: still refused", code=error.code)
         return False
     except RunError as error:
         bound.info("probe: no answer", code=error.code, error=error.detail)
         return False
-    finally:
-        if source is not None:
-            source.close()
     bound.info("probe: accepted again")
     return True
 

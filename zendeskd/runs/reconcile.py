@@ -14,17 +14,20 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from zendeskd.cancel import CancelToken
-from zendeskd.errors import Cancelled, RunError
-from zendeskd.models import Integration, Page, PageCounts, Position, Reconciliation, Record
+from zendeskd.errors import BadResponse, Cancelled, CursorStuck, RunError
+from zendeskd.models import Identity, Integration, Page, PageCounts, Position, Reconciliation, Record
 from zendeskd.runs.ledger import Census
-from zendeskd.sync import Ahead, Progress
+from zendeskd.sync import Ahead, CursorGuard, Progress
 
 _ASK_AT_ONCE: Final = 500
+_BELIEVABLE: Final = 100
+_BELIEVABLE_SHARE: Final = 0.05
 
 
 class CensusSource(Protocol):
     def census(self, since: Position) -> Iterator[Page]: ...
     def confirm(self, external_ids: Sequence[str]) -> list[Record]: ...
+    def check(self) -> Identity: ...
 
 
 def compare(
@@ -41,6 +44,7 @@ def compare(
     """-> the finished comparison: `verified`, `failed` or `cancelled`, with its figures so far. A worker thread."""
     result = replace(begun, local_count=integration.total_records)
     try:
+        guard, complete = CursorGuard(None), False
         pages = ahead(source.census(Position(strategy=integration.strategy, since=integration.copy_from)), cancel)
         for page in pages:
             counts = census.write_page(page, now())
@@ -48,10 +52,16 @@ def compare(
             live = sum(record.deleted_at is None for record in page.records)
             result = replace(_added(result, counts), source_count=result.source_count + live, pages=result.pages + 1)
             if page.end_of_stream:
+                complete = True
                 break
+            cancel.check()
+            guard.advance(page.cursor)
+        if not complete:
+            raise CursorStuck("The source stopped sending pages without saying that this was the end.")
+        _refuse_the_unbelievable(result, source)
         while unseen := census.unseen(_ASK_AT_ONCE):
             cancel.check()
-            still_there = source.confirm(unseen)
+            still_there = [one for page in ahead(_confirmed(source, unseen), cancel) for one in page.records]
             if still_there:
                 counts = census.write_page(Page(records=still_there, end_of_stream=True), now())
                 result = replace(_added(result, counts), source_count=result.source_count + len(still_there))
@@ -63,6 +73,26 @@ def compare(
     except RunError as error:
         return replace(result, status="failed", error_code=error.code, error_message=error.detail)
     return replace(result, status="verified")
+
+
+def _confirmed(source: CensusSource, external_ids: Sequence[str]) -> Iterator[Page]:
+    """What the source still shows of these, as one page: fetched like any other, so that a wait is seen as one."""
+    yield Page(records=source.confirm(external_ids), end_of_stream=True)
+
+
+def _refuse_the_unbelievable(result: Reconciliation, source: CensusSource) -> None:
+    """Before many records are marked as gone: a source that shows few of them may have been told to (a role that was
+    narrowed answers 200 with less). Raises what the check of the credentials raises, BadResponse if nothing was shown.
+    """
+    gone = result.local_count + result.missing - result.source_count
+    if gone <= max(_BELIEVABLE, result.local_count * _BELIEVABLE_SHARE):
+        return
+    source.check()
+    if result.source_count == 0:
+        raise BadResponse(
+            f"The source showed none of {result.local_count:,} records, which is not believable; nothing was marked.",
+            hint="Look at the account itself; if it really was emptied, remove the organisation and add it again.",
+        )
 
 
 def _added(result: Reconciliation, counts: PageCounts) -> Reconciliation:

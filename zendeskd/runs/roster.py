@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -34,6 +34,15 @@ from zendeskd.runs.workers import Ticket
 RECENT: Final = 8
 
 
+class Ended(NamedTuple):
+    """How a run ended, before it is written down."""
+
+    row: RunRow
+    result: RunResult
+    calls: CallStats
+    at: datetime
+
+
 class Post:
     def __init__(self, integration: Integration, now: datetime) -> None:
         self.integration = integration
@@ -45,11 +54,12 @@ class Post:
         self.queued: RunRow | None = None
         self.ticket: Ticket | None = None
         self.run: LiveRun | None = None
-        self.probing: Ticket | None = None
+        self.is_probing = False
         self.census: LiveRun | None = None
         self.census_ticket: Ticket | None = None
         self.reconciled: Reconciliation | None = None
-        self.unrecorded: tuple[RunRow, RunResult, CallStats] | None = None  # an end the database did not take yet
+        self.unrecorded: deque[Ended] = deque()  # ends the database did not take yet, oldest first
+        self.uncompared: Reconciliation | None = None  # a comparison's end that it did not take yet
         self.recent: deque[RunRow] = deque(maxlen=RECENT)
         self.today = Today(self.day(now))
         self.skipped_ticks = 0
@@ -97,9 +107,10 @@ class Post:
             )
         )
         today, one = self._today(now), self.integration
-        if run is not None:
+        if live is not None and run is not None:
             today = Today(today.day, today.records + run.counts.created + run.counts.updated, today.failures)
-            one = _counting(one, run.counts.created - run.counts.deleted)
+            # the row is counted when the run ends; what it marks as deleted is taken off then
+            one = replace(one, total_records=max(one.total_records, live.base_total + run.counts.created))
         return IntegrationView(
             integration=_planned(one, self.next_at),
             state=state,
@@ -171,8 +182,3 @@ class Roster:
 
 def _planned(integration: Integration, next_at: datetime | None) -> Integration:
     return integration if integration.next_run_at == next_at else replace(integration, next_run_at=next_at)
-
-
-def _counting(integration: Integration, more: int) -> Integration:
-    """The row's total is read again when the run ends; until then the run's own counts are added."""
-    return replace(integration, total_records=max(0, integration.total_records + more))
