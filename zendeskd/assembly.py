@@ -165,8 +165,8 @@ class Assembly:
 
     def _plan_housekeeping(self, config: Config) -> None:
         assert self.jobs is not None
-        clock = self.jobs.clock
-        clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), self._prune)
+        jobs, clock = self.jobs, self.jobs.clock
+        clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), lambda: jobs.aside(self._prune))
         if config.reconcile_schedule is None:
             clock.remove("reconcile")
         else:

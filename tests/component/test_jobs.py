@@ -1022,3 +1022,20 @@ def test_a_failure_that_could_not_be_stored_is_counted_once(fleet: Fleet) -> Non
     fleet.ended(status=RunStatus.FAILED)
     wait_for(lambda: jobs.view("acme", "zendesk").integration.last_error_code == "network_error", "the true reason")
     assert jobs.view("acme", "zendesk").integration.consecutive_failures == 1
+
+
+def test_a_run_that_waits_for_its_limit_holds_up_nobody(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    fleet.add("limited")
+    step = gate(1)
+    jobs = fleet.start([step], [page(2, end=True)], workers=1)
+    step.wait()
+    fleet.add("other")
+    jobs.adopt(fleet.store.fleet.integration("other", "zendesk").id)
+    assert fleet.rows("other")[0].status is RunStatus.QUEUED
+    soon = utcnow() + timedelta(seconds=50)
+    fleet.connector.waits[0](Waiting(state=State.LIMITED, until=soon, reason="429, export budget"))
+    fleet.ended("other")
+    assert jobs.view("limited", "zendesk").state is State.LIMITED
+    fleet.connector.waits[0](None)
+    step.open.set()
+    fleet.ended("limited")

@@ -24,7 +24,7 @@ def live(time: FakeClock, told: list[str], deadline_s: float = 3600) -> LiveRun:
         monotonic=time.monotonic,
         deadline_s=deadline_s,
         on_progress=lambda: told.append("progress"),
-        on_wait=lambda: told.append("wait"),
+        on_wait=lambda _: told.append("wait"),
     )
 
 

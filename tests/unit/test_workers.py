@@ -108,3 +108,24 @@ def test_pulses_name_each_worker(pools: list[Workers]) -> None:
     workers = pool(pools, 2)
     assert set(workers.pulses()) == {"worker-1", "worker-2"}
     assert all(0 <= idle < 60 for idle in workers.pulses().values())
+
+
+def test_work_that_waits_lends_its_place_and_a_spare_ends_with_the_wait(pools: list[Workers]) -> None:
+    workers, done = pool(pools, 1), threading.Event()
+    release = hold(workers)
+    workers.put(Turn.SCHEDULED, done.set)
+    workers.lend("the one that waits", True)
+    assert done.wait(10)
+    assert "worker-spare-1" in workers.pulses()
+    workers.lend("the one that waits", False)
+    wait_for(lambda: set(workers.pulses()) == {"worker-1"}, "the spare to end")
+    release.set()
+
+
+def test_places_lent_are_bounded(pools: list[Workers]) -> None:
+    workers = pool(pools, 1)
+    for lender in range(20):
+        workers.lend(lender, True)
+        workers.lend(lender, True)
+    assert len(workers._spares) == 3
+    workers.lend("nobody", False)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from zendeskd.models import (
     RunStatus,
     State,
     Trigger,
+    Waiting,
 )
 from zendeskd.runs.clock import CronScheduler
 from zendeskd.runs.live import LiveRun
@@ -39,6 +40,9 @@ from zendeskd.runs.workers import Turn, Workers
 log = structlog.get_logger("zendeskd.runs.dispatch")
 
 T = TypeVar("T")
+
+LENDS_AFTER: Final = timedelta(seconds=3)
+"""A run that waits longer than this for a rate limit lends its worker."""
 
 
 class Dispatch:
@@ -174,6 +178,7 @@ class Dispatch:
             except StorageError as error:
                 self._remember_failure(post, error)
             finally:
+                self._workers.lend(live, False)
                 with self._roster.lock:
                     post.run = None
                 live.ended.set()
@@ -263,6 +268,7 @@ class Dispatch:
             except StorageError as error:
                 log.error("comparison not stored", org=begun.organization_id, error=error.detail)
             finally:
+                self._workers.lend(live, False)
                 with self._roster.lock:
                     post.census = None
                 live.ended.set()
@@ -342,4 +348,10 @@ class Dispatch:
             log.exception("run not announced", org=row.organization_id, run=row.id)
 
     def _live(self, kind: str, run_id: int, trigger: str, by: str | None, post: Post) -> LiveRun:
-        return self._bench.live_run(kind, run_id, trigger, by, lambda: self.announce(post))
+        def waits(waiting: Waiting | None) -> None:
+            limited = waiting is not None and waiting.state is State.LIMITED
+            self._workers.lend(live, limited and waiting is not None and waiting.until - self._now() > LENDS_AFTER)
+            self.announce(post)
+
+        live = self._bench.live_run(kind, run_id, trigger, by, changed=lambda: self.announce(post), waits=waits)
+        return live

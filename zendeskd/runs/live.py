@@ -34,7 +34,7 @@ class LiveRun:
         now: Callable[[], datetime],
         deadline_s: float,
         on_progress: Callable[[], None],
-        on_wait: Callable[[], None],
+        on_wait: Callable[[Waiting | None], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id, self.kind, self.trigger, self.requested_by = run_id, kind, trigger, requested_by
@@ -76,7 +76,7 @@ class LiveRun:
             if waiting is None and self._waiting is None:
                 return
             self._waiting = waiting
-        self._on_wait()
+        self._on_wait(waiting)
 
     def alive(self) -> None:
         """Called every few seconds while the run goes on; ends it when its time is over."""

@@ -26,6 +26,7 @@ from zendeskd.models import (
     RunResult,
     RunRow,
     RunStatus,
+    Waiting,
 )
 from zendeskd.runs.ahead import FetchAhead
 from zendeskd.runs.ledger import Ledger
@@ -87,7 +88,16 @@ class Bench:
     run_deadline_s: float
     asides: Asides
 
-    def live_run(self, kind: str, run_id: int, trigger: str, by: str | None, changed: Callable[[], None]) -> LiveRun:
+    def live_run(
+        self,
+        kind: str,
+        run_id: int,
+        trigger: str,
+        by: str | None,
+        *,
+        changed: Callable[[], None],
+        waits: Callable[[Waiting | None], None],
+    ) -> LiveRun:
         return LiveRun(
             run_id,
             kind,
@@ -96,7 +106,7 @@ class Bench:
             now=self.now,
             deadline_s=self.run_deadline_s,
             on_progress=_at_most_every(_PROGRESS_EVERY_S, changed, self.monotonic),
-            on_wait=changed,
+            on_wait=waits,
             monotonic=self.monotonic,
         )
 

@@ -15,6 +15,7 @@ import structlog
 log = structlog.get_logger("zendeskd.runs.workers")
 
 _IDLE_SLICE_S: Final = 10.0
+SPARES_A_WORKER: Final = 3
 
 
 class Turn(IntEnum):
@@ -34,7 +35,11 @@ class Ticket:
 
 
 class Workers:
-    """A bounded pool. `put`, `withdraw` and the counts: any thread."""
+    """A bounded pool. `put`, `withdraw`, `lend` and the counts: any thread.
+
+    A piece of work that was told to wait lends its place: a spare thread works meanwhile, so that a few accounts with
+    small rate limits do not hold up all others. Places lent are bounded too.
+    """
 
     def __init__(self, count: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -46,6 +51,10 @@ class Workers:
         self._comparing = 0
         self._comparing_most = max(1, count // 2)
         self._pulses: dict[str, float] = {}
+        self._lenders: set[object] = set()
+        self._spares: list[threading.Thread] = []
+        self._spares_most = count * SPARES_A_WORKER
+        self._spare_names = itertools.count(1)
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{number}", daemon=True) for number in range(1, count + 1)
         ]
@@ -79,6 +88,22 @@ class Workers:
             ticket.withdrawn = waiting
             return waiting
 
+    def lend(self, lender: object, waits: bool) -> None:
+        """Say whether a piece of work, named by any object, waits and needs no worker of its own now."""
+        with self._changed:
+            if not waits:
+                self._lenders.discard(lender)
+                self._changed.notify_all()  # a spare that idles ends
+                return
+            self._lenders.add(lender)
+            if self._closing or not self._is_short_of_spares():
+                return
+            spare = threading.Thread(
+                target=self._work_as_spare, name=f"worker-spare-{next(self._spare_names)}", daemon=True
+            )
+            self._spares.append(spare)
+        spare.start()
+
     def close(self) -> None:
         """Take no more work; what is queued is dropped, what is going on finishes."""
         with self._changed:
@@ -88,10 +113,12 @@ class Workers:
     def join(self, timeout_s: float) -> bool:
         """Wait for the workers to finish what they do. -> whether all did."""
         until = self._monotonic() + timeout_s
-        for thread in self._threads:
+        with self._changed:
+            threads = [*self._threads, *self._spares]
+        for thread in threads:
             if thread.ident is not None:
                 thread.join(max(0.0, until - self._monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in threads)
 
     def pulse(self) -> None:
         """A worker says that it is alive. Only worker threads call it."""
@@ -109,8 +136,17 @@ class Workers:
         with self._changed:
             return sum(not entry[2].withdrawn for queue in self._queues.values() for entry in queue)
 
-    def _work(self) -> None:
-        while (taken := self._take()) is not None:
+    def _is_short_of_spares(self) -> bool:
+        return len(self._spares) < min(len(self._lenders), self._spares_most)
+
+    def _work_as_spare(self) -> None:
+        self._work(is_spare=True)
+        with self._changed:
+            self._spares.remove(threading.current_thread())
+            self._pulses.pop(threading.current_thread().name, None)
+
+    def _work(self, *, is_spare: bool = False) -> None:
+        while (taken := self._take(is_spare)) is not None:
             comparison, ticket = taken
             try:
                 ticket.work()
@@ -122,9 +158,11 @@ class Workers:
                     self._comparing -= comparison
                     self._changed.notify()
 
-    def _take(self) -> tuple[bool, Ticket] | None:
+    def _take(self, is_spare: bool) -> tuple[bool, Ticket] | None:
         with self._changed:
             while not self._closing:
+                if is_spare and len(self._spares) > len(self._lenders):
+                    return None
                 self.pulse()
                 for comparison in (False, True):
                     if comparison and self._comparing >= self._comparing_most:
