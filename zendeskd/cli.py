@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from zendeskd import __version__
 from zendeskd.errors import ConfigError, ZendeskdError
+from zendeskd.streams import open_missing_streams
 
 if TYPE_CHECKING:
     from zendeskd.config import Config
@@ -36,6 +37,7 @@ _EXAMPLES: Final = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. -> exit code: 0 did it, 1 it failed, 2 usage or configuration, 130 ctrl+c."""
+    open_missing_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["simulator"]:  # a program of its own, with its own parser
         from zendeskd.simulator import main as simulate

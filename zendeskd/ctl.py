@@ -18,6 +18,7 @@ from zendeskd import __version__, paths, verbs
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.models import utcnow
 from zendeskd.present import clean, clean_block
+from zendeskd.streams import open_missing_streams
 from zendeskd.verbs.base import Call, Parser
 from zendeskd.verbs.documents import ErrorDocument, error_body
 from zendeskd.verbs.exits import Exit, UsageProblem, exit_of
@@ -29,6 +30,7 @@ _WITH_VALUE: Final = {"--socket", "--timeout"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. -> exit code, see `verbs.exits`."""
+    open_missing_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     code = run(words, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
     try:
