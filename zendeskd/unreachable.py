@@ -6,6 +6,7 @@ import errno
 import grp
 import os
 import socket
+import stat
 import struct
 from pathlib import Path
 from typing import Final, Literal
@@ -36,6 +37,8 @@ def explain_unreachable(path: Path, error: httpx.HTTPError | OSError, *, changes
     if number in {errno.EACCES, errno.EPERM}:
         return "permission", f"you may not talk to {path}", _permission_hint(path)
     if number in {errno.ECONNREFUSED, errno.ENOTSOCK}:
+        if not _is_socket(path):
+            return "refused", f"{path} is not a socket", "name the daemon's socket: --socket PATH, or $ZENDESKD_SOCKET"
         return "refused", f"nothing listens on {path}: the daemon died and left it", "systemctl restart zendeskd"
     if number in {errno.EAGAIN, errno.ETIMEDOUT}:
         return "timeout", f"the daemon has too many callers waiting on {path}", "journalctl -u zendeskd -n 50"
@@ -53,6 +56,14 @@ def _errno(error: BaseException) -> int | None:
             return seen.errno
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _is_socket(path: Path) -> bool:
+    """Also if that cannot be told."""
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return True
 
 
 def _permission_hint(path: Path) -> str:

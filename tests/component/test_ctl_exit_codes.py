@@ -245,6 +245,39 @@ def test_1_the_output_cannot_be_written(scripted: ScriptedDaemon) -> None:
     assert (done.returncode, done.stderr) == (1, "zendeskctl: cannot write: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("zendeskd.ctl status >&-", 0, ""),
+        ("zendeskd.ctl --json nope >&-", 2, ""),
+        ("zendeskd.ctl credentials set acme <&-", 2, "zendeskctl: standard input is empty"),
+        ("zendeskd.ctl org import - <&-", 2, "zendeskctl: standard input, line 1, column 1: no JSON"),
+        ("zendeskd.ctl nope <&- >&- 2>&-", 2, ""),
+        ("zendeskd check >&-", 0, ""),
+        ("zendeskd check --state-dir '' 2>&-", 2, ""),
+    ],
+)
+def test_streams_that_the_caller_closed(scripted: ScriptedDaemon, command: str, code: int, said: str) -> None:
+    scripted.answer("sync_status", mockup.listing())
+    environ = {"PATH": os.environ["PATH"], "ZENDESKD_SOCKET": str(scripted.path), "HOME": str(scripted.path.parent)}
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m {command}"],
+        env=environ,
+        cwd=Path(ctl.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert done.stderr.startswith(said)
+
+
+def test_2_an_empty_socket_is_none(zendeskctl: Zendeskctl) -> None:
+    done = zendeskctl("status", "--socket", "")
+    assert (done.code, "argument --socket: the path is empty" in done.err) == (2, True)
+
+
 def test_usage_errors_are_json_too(zendeskctl: Zendeskctl) -> None:
     document = zendeskctl("trigger", "--json").document()
     assert document["schema"] == 1

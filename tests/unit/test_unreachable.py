@@ -53,3 +53,11 @@ def test_a_socket_nobody_can_look_at_still_gives_advice() -> None:
 def test_a_timeout_with_nobody_behind_the_socket_names_no_pid(tmp_path: Path) -> None:
     reason, detail, _ = explain_unreachable(tmp_path / "s", httpx.ReadTimeout("late"), changes=False)
     assert (reason, "pid" in detail) == ("timeout", False)
+
+
+def test_what_is_there_may_be_no_socket(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("root:x:0:0")
+    reason, detail, hint = explain_unreachable(path, wrapped(errno.ECONNREFUSED), changes=False)
+    assert (reason, detail) == ("refused", f"{path} is not a socket")
+    assert "--socket PATH" in hint

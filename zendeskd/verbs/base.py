@@ -74,7 +74,7 @@ class Verb:
         )
         self.prepare(parser)
         common = parser.add_argument_group("common options")
-        common.add_argument("--socket", metavar="PATH", type=Path, help="control socket (also $ZENDESKD_SOCKET)")
+        common.add_argument("--socket", metavar="PATH", type=_socket, help="control socket (also $ZENDESKD_SOCKET)")
         common.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
         common.add_argument("--no-color", action="store_true", help="no colours (also $NO_COLOR)")
         common.add_argument("--ascii", action="store_true", help="no glyphs beyond ASCII")
@@ -139,6 +139,12 @@ def duration(text: str) -> float:
     if not 0 < total <= 366 * 86400 * 10:
         raise argparse.ArgumentTypeError(f"{text!r} is no span of time, it can be 30s, 10m, 2h or 7d")
     return total
+
+
+def _socket(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def positive(text: str) -> int:
