@@ -323,6 +323,21 @@ def test_connections_that_are_all_in_use_are_not_cut_off(new_control: Control) -
     assert raw_http(new_control.path, GET_HEALTH).startswith(b"HTTP/1.1 200")
 
 
+def test_an_answer_is_read_even_if_the_server_hangs_up_before_it_was_asked(short_dir: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_dir / "s"))
+        listener.listen()
+
+        def answer() -> None:
+            with listener.accept()[0] as connection:
+                connection.sendall(b"busy")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        assert raw_http(short_dir / "s", b"x" * 4_000_000) == b"busy"  # more than the socket holds
+        server.join()
+
+
 def test_streams_are_limited_and_leave_requests_alone(new_control: Control) -> None:
     new_control.start(limits=Limits(streams=4))  # one process may have a quarter
     stream = new_control.client().events()
