@@ -152,7 +152,8 @@ class Daemon:
         self.database = folder / "state" / "zendeskd.db"
         command = [sys.executable, "-m", "zendeskd", "run", f"--state-dir={folder / 'state'}"]
         command += [f"--runtime-dir={folder / 'run'}", f"--log-dir={folder / 'log'}"]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("ZENDESKD_")}
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environ)
         self.client = Client(folder / "run" / "control.sock")
         deadline = time.monotonic() + 30
         while True:

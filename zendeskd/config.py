@@ -25,6 +25,9 @@ ENVIRONMENT: Final = {
     "database": "ZENDESKD_DATABASE",
     "control.socket": "ZENDESKD_SOCKET",
 }
+_FOLDER_OF: Final = {"database": "state_dir", "control.socket": "runtime_dir"}
+"""What lies in a folder by default. A folder of the command line takes it along, whatever the environment says."""
+
 CONFIG_VARIABLE: Final = "ZENDESKD_CONFIG"
 _TABLES: Final = tuple(dict.fromkeys(key.split(".")[0] for key in SETTINGS if "." in key))
 
@@ -103,9 +106,11 @@ def load(
     here = cwd or Path.cwd()
     file = _find_file(overrides, environ, paths.config_files(environ) if files is None else files, here, problems)
     text = _read(file, problems)
+    line = _from_command_line(overrides, here)
+    around = _from_environment(environ, here)
     layers = (
-        _from_command_line(overrides, here),
-        _from_environment(environ, here),
+        line,
+        {key: given for key, given in around.items() if _FOLDER_OF.get(key) not in line},
         _from_file(file, text, problems),
     )
     values = _resolve(layers, environ, problems)

@@ -56,6 +56,18 @@ def test_command_line_over_environment_over_file_over_default(tmp_path: Path) ->
     assert source(config, "workers") == "default"
 
 
+def test_a_folder_of_the_command_line_takes_along_what_lies_in_it(tmp_path: Path) -> None:
+    environ = {"ZENDESKD_SOCKET": "/env/s", "ZENDESKD_DATABASE": "sqlite:////env/db"}
+    config = loaded(environ=environ, runtime_dir="/line/run", state_dir="/line/state")
+    assert config.control_socket == Path("/line/run/control.sock")
+    assert config.database_path == Path("/line/state/zendeskd.db")
+    assert source(config, "control.socket") == "default, in runtime_dir"
+    assert loaded(environ=environ, state_dir="/line/state").control_socket == Path("/env/s")
+    assert loaded(environ=environ, runtime_dir="/line/run", database="sqlite:////line/db").database_path == Path(
+        "/line/db"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "key"),
     [
@@ -132,7 +144,7 @@ def test_tables(tmp_path: Path) -> None:
 
 def test_every_problem_at_once_with_file_line_and_key(tmp_path: Path) -> None:
     file = written(tmp_path, 'workers = 0\ntimezone = "Mars/Olympus"\n\n[logging]\nlevel = "loud"\n')
-    found = problems(file, {"ZENDESKD_DATABASE": "postgresql://db/x"}, state_dir="")
+    found = problems(file, {"ZENDESKD_DATABASE": "postgresql://db/x"}, log_dir="")
     assert [problem.split(": ")[0] for problem in found] == [
         "command line",
         "environment",
