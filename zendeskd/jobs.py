@@ -98,12 +98,14 @@ class Jobs:
         self._ledger.reconciliations.interrupt_orphans(now)
         cut_off = {row.integration_id for row in interrupted}
         recent, compared = self._ledger.runs.recent(), self._ledger.reconciliations.latest()
+        set_aside = self._ledger.runs.set_aside()
         with self._dispatch.commands:
             for integration in self._ledger.fleet.integrations():
                 post = _post_of(integration, now)
                 self._roster.add(post)
                 post.recent.extend(recent.get(integration.id, ()))
                 post.reconciled = compared.get(integration.id)
+                post.set_aside = set_aside.get(integration.id, 0)
                 known = post.integration
                 known = replace(known, next_run_at=now) if known.id in cut_off else known
                 self._dispatch.plan(post, *due_first(known, post.cron, now))
@@ -137,7 +139,7 @@ class Jobs:
         return sorted(views, key=lambda v: (_HEALTH_ORDER[v.health], v.integration.organization_id))
 
     def view(self, org: str, system: str) -> IntegrationView:
-        return self._dispatch.view(self._roster.find(org, system))
+        return self._dispatch.view(self._post(org, system))
 
     def live_run(self, run_id: int) -> RunView | None:
         for post in self._roster.all():
@@ -161,14 +163,14 @@ class Jobs:
     def trigger(self, org: str, system: str, by: str) -> Queued:
         """Run it now, or join the run or the place in the queue that it has. A stopped one runs once."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             _refuse_unready(post)
             return self._dispatch.enqueue(post, Trigger.MANUAL, by)
 
     def start(self, org: str, system: str, by: str, interval: str | None = None) -> bool:
         """Make it active and due at once, blocked or not. -> whether anything changed."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             one = post.integration
             changed = interval is not None and self._take_interval(post, interval)
             if not one.is_active or one.state is not State.IDLE:
@@ -181,7 +183,7 @@ class Jobs:
     def stop(self, org: str, system: str, by: str, reason: str | None = None, until: datetime | None = None) -> bool:
         """No more runs until `start` (or `until`); one going on ends at its next page. -> whether it was active."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             was_active = post.integration.is_active
             self._dispatch.change(
                 post,
@@ -204,7 +206,7 @@ class Jobs:
     def set_interval(self, org: str, system: str, by: str, interval: str) -> bool:
         """Give it another schedule; a run going on is not touched. -> whether it was another one."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             changed = self._take_interval(post, interval)
         if changed:
             log.info("interval changed", org=org, system=system, by=by, interval=post.integration.sync_interval)
@@ -214,7 +216,7 @@ class Jobs:
     def cancel(self, org: str, system: str, by: str) -> int:
         """End the run at its next page, at once if it waits or is queued. The schedule goes on. -> its id."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             run_id = self._dispatch.end(post, "cancelled")
             if run_id is None:  # then the comparison with the source, if one is going on
                 run_id = self._dispatch.end_census(post, "cancelled")
@@ -229,7 +231,7 @@ class Jobs:
     def resync(self, org: str, system: str, by: str, since: datetime | None) -> Queued:
         """Read again from `since` (None: everything). Records are compared, so nothing is doubled."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             _refuse_unready(post)
             if post.run is not None:
                 raise Conflict(
@@ -247,7 +249,7 @@ class Jobs:
     def reconcile(self, org: str, system: str, by: str) -> tuple[int, bool]:
         """Queue a comparison with the source. -> its id, and whether it joined one that was there already."""
         with self._dispatch.commands:
-            post = self._roster.find(org, system)
+            post = self._post(org, system)
             _refuse_unready(post)
             if post.integration.last_success_at is None:
                 raise Conflict(f"{org} has not been read once, so there is nothing to compare", hint="trigger it first")
@@ -259,7 +261,7 @@ class Jobs:
 
     def check(self, org: str, system: str) -> Identity:
         """Prove the credentials, without syncing, in the calling thread. Raises RunError."""
-        post = self._roster.find(org, system)
+        post = self._post(org, system)
         with self._bench.aside(post.integration) as source:
             identity = source.check()
         self._ledger.fleet.verified(post.integration.id, self._now())
@@ -311,6 +313,14 @@ class Jobs:
         self._workers.put(Turn.COMPARISON, work)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _post(self, org: str, system: str) -> Post:
+        """Raises NotFound that says which systems or near names there are."""
+        post = self._roster.find(org, system)
+        if post is None:
+            self._ledger.fleet.integration(org, system)
+            raise Conflict(f"{org} has only just been added", hint="try again in a second")
+        return post
 
     def _take_interval(self, post: Post, interval: str) -> bool:
         cron = CronExpression(interval, post.integration.timezone)

@@ -466,6 +466,7 @@ class IntegrationView(msgspec.Struct, frozen=True, kw_only=True):
     today: Today
     late_s: int | None
     reconciled: Reconciliation | None
+    set_aside: int  # records that could not be read and are not here yet
     skipped_ticks: int
     budgets: tuple[BudgetView, ...]
 

@@ -206,6 +206,7 @@ class SyncStatus(Reply, kw_only=True):
     stopped_until: str | None
     late_s: int | None  # by how much it is late, if it is
     reconciled: Reconciled | None
+    set_aside: int = 0  # records that could not be read and are not here yet (table quarantined_records)
     skipped_ticks: int  # ticks that came while a run was going on, since the daemon started
     budgets: list[Budget]
 

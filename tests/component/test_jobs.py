@@ -192,7 +192,8 @@ def test_without_credentials_or_stopped_nothing_runs_by_itself(fleet: Fleet) -> 
     jobs = fleet.start()
     fleet.ended("acme")
     assert fleet.rows("bare") == fleet.rows("halted") == []
-    assert jobs.view("bare", "zendesk").why == "no credentials yet"
+    bare = jobs.view("bare", "zendesk")
+    assert (bare.state, bare.why) == (State.BLOCKED, "no credentials yet")
     with pytest.raises(Conflict, match="no zendesk credentials"):
         jobs.trigger("bare", "zendesk", "ana")
 
@@ -426,7 +427,12 @@ def test_bad_records_make_the_run_partial_and_show(fleet: Fleet) -> None:
     fleet.start([bad])
     fleet.ended(status=RunStatus.PARTIAL)
     view = fleet.idle()
-    assert (view.health, view.why) == (Health.OK, "1 skipped")
+    assert (view.health, view.why) == (Health.OK, "1 set aside")
+    assert fleet.jobs is not None
+    fleet.connector.scripts = [[page(1, end=True, version=2)]]
+    fleet.jobs.trigger("acme", "zendesk", "ana")
+    fleet.ended()
+    assert fleet.idle().set_aside == 1  # a later run that does not show it does not make it good
 
 
 def test_waiting_for_a_rate_limit_is_seen_and_no_failure(fleet: Fleet, gate: Callable[..., Gate]) -> None:
@@ -486,7 +492,7 @@ def test_removal_ends_the_run_first(fleet: Fleet, gate: Callable[..., Gate]) -> 
     jobs.forget(one)
     fleet.store.fleet.remove_organization("acme")
     assert fleet.removed == [("acme", "zendesk")]
-    with pytest.raises(NotFound, match="'acme'"):
+    with pytest.raises(NotFound, match="acme"):
         jobs.view("acme", "zendesk")
 
 
@@ -495,7 +501,7 @@ def test_an_unknown_organisation_lists_near_names(fleet: Fleet) -> None:
     jobs = fleet.start()
     with pytest.raises(NotFound) as refused:
         jobs.trigger("acme-ue", "zendesk", "ana")
-    assert refused.value.hint == "did you mean acme-eu?"
+    assert "acme-eu" in refused.value.hint
     with pytest.raises(NotFound, match="has no jira"):
         jobs.view("acme-eu", "jira")
 

@@ -10,7 +10,18 @@ from msgspec.structs import replace
 from tests.fixtures.stores import NOW, add_organization, begin_run, record, table, write
 from zendeskd.db import Database
 from zendeskd.errors import NotFound
-from zendeskd.models import CallStats, Integration, Quarantined, RunResult, RunRow, RunStatus, State, Today, Trigger
+from zendeskd.models import (
+    CallStats,
+    Integration,
+    Page,
+    Quarantined,
+    RunResult,
+    RunRow,
+    RunStatus,
+    State,
+    Today,
+    Trigger,
+)
 from zendeskd.store import Store, runs
 
 SUCCESS = RunResult(status=RunStatus.SUCCESS, end_reason="end_of_stream")
@@ -195,3 +206,18 @@ def test_comparisons(store: Store, acme: Integration) -> None:
     assert store.reconciliations.get(other.id).status == "failed"
     with pytest.raises(NotFound):
         store.reconciliations.get(99)
+
+
+def test_what_is_set_aside_is_counted_until_it_is_read_or_a_comparison_saw_everything(
+    store: Store, acme: Integration
+) -> None:
+    pages = begin_run(store, acme)
+    bad = [Quarantined(raw='{"id":5}', reason="no subject", external_id="5"), Quarantined(raw="{}", reason="no id")]
+    page = Page(records=[], end_of_stream=True, quarantined=bad)
+    pages.write_page(page, CallStats(), NOW)
+    assert store.runs.set_aside() == {acme.id: 2}
+    begun = store.reconciliations.begin(acme, None, NOW + timedelta(minutes=1))
+    store.reconciliations.finish(replace(begun, status="verified", finished_at=NOW + timedelta(minutes=2)))
+    assert store.runs.set_aside(acme.id) == {acme.id: 1}
+    pages.write_page(Page(records=[record("5")], end_of_stream=True), CallStats(), NOW)
+    assert store.runs.set_aside() == {}

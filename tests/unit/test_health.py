@@ -66,6 +66,7 @@ def judged(
     queued: bool = False,
     recent: tuple[RunRow, ...] = (),
     next_in: timedelta | None = timedelta(minutes=14, seconds=30),
+    set_aside: int = 0,
 ) -> Verdict:
     return judge(
         Facts(
@@ -73,6 +74,7 @@ def judged(
             state=live_state(one, run, queued=queued, stopping=False),
             run=run,
             recent=recent,
+            set_aside=set_aside,
             next_at=None if next_in is None else START + next_in,
             late_from=one.last_success_at and one.last_success_at + timedelta(minutes=30),
             now=START,
@@ -103,7 +105,7 @@ def failing(times: int, code: str = "network_error") -> Integration:
         (failing(3), None, False, State.RETRYING, Health.FAILING),
         (failing(3), going(), False, State.RUNNING, Health.FAILING),
         (healthy(last_success_at=START - timedelta(hours=3)), None, False, State.IDLE, Health.LATE),
-        (integration(credential_kind=None), None, False, State.IDLE, Health.OK),
+        (integration(credential_kind=None), None, False, State.BLOCKED, Health.BLOCKED),
     ],
 )
 def test_state_and_health_are_two_facts(
@@ -188,11 +190,11 @@ def test_without_credentials_it_says_what_to_give() -> None:
     assert (told.why, told.you) == ("no credentials yet", "zendeskctl credentials set acme")
 
 
-def test_skipped_records_show_though_the_health_is_ok() -> None:
-    last = row(RunStatus.PARTIAL, records_failed=2, error_message="2 records could not be read and were set aside.")
-    told = judged(healthy(), recent=(last,))
-    assert (told.health, told.why) == (Health.OK, "2 skipped")
-    assert told.happened.endswith("2 records could not be read and were set aside.")
+def test_records_set_aside_show_until_they_are_read_though_the_health_is_ok() -> None:
+    told = judged(healthy(), set_aside=2)
+    assert (told.health, told.why) == (Health.OK, "2 set aside")
+    assert told.happened.endswith("2 records could not be read and are not here.")
+    assert "quarantined_records" in told.you
 
 
 def test_why_never_exceeds_twenty_cells() -> None:

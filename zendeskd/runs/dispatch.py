@@ -199,6 +199,8 @@ class Dispatch:
                 post.unrecorded.popleft()
                 post.ended(row, self._now())
             post.take(fresh)
+            if row.records_failed or post.set_aside:
+                self._count_set_aside(post)
             self._tell(row)
 
     def record_late(self, post: Post) -> None:
@@ -280,8 +282,14 @@ class Dispatch:
             post.reconciled, post.uncompared = result, result
         self._write(lambda: self._ledger.reconciliations.finish(result))
         post.uncompared = None
+        self._count_set_aside(post)
         with contextlib.suppress(NotFound):
             post.take(self._ledger.fleet.integration_by_id(post.integration.id))
+
+    def _count_set_aside(self, post: Post) -> None:
+        one = post.integration.id
+        with contextlib.suppress(StorageError):
+            post.set_aside = self._ledger.runs.set_aside(one).get(one, 0)
 
     def end_census(self, post: Post, reason: str) -> int | None:
         """The same for a comparison. -> its id. Holds `commands`."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from zendeskd.models import Health, Integration, RunRow, RunStatus, RunView, State, stamp
+from zendeskd.models import Health, Integration, RunRow, RunView, State, stamp
 
 FAILING_AFTER: Final = 3
 LATE_GRACE: Final = timedelta(minutes=2)
@@ -46,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     run: RunView | None
     recent: Sequence[RunRow]
+    set_aside: int
     next_at: datetime | None
     late_from: datetime | None
     now: datetime
@@ -70,8 +71,8 @@ def live_state(integration: Integration, run: RunView | None, *, queued: bool, s
         return State.QUEUED
     if not integration.is_active:
         return State.STOPPED
-    if integration.state is State.BLOCKED:
-        return State.BLOCKED
+    if integration.state is State.BLOCKED or integration.credential_kind is None:
+        return State.BLOCKED  # both need a person
     if integration.consecutive_failures and _retries(integration):
         return State.RETRYING
     return State.IDLE
@@ -102,7 +103,7 @@ def _late_s(facts: Facts) -> int | None:
 
 def _health(facts: Facts, late_s: int | None) -> Health:
     one = facts.integration
-    if one.is_active and one.state is State.BLOCKED:
+    if facts.state is State.BLOCKED or (one.is_active and one.state is State.BLOCKED):
         return Health.BLOCKED
     if one.is_active and one.consecutive_failures >= FAILING_AFTER:
         return Health.FAILING
@@ -123,6 +124,8 @@ def _why(facts: Facts, health: Health, late_s: int | None) -> str:
     one, run = facts.integration, facts.run
     if run is not None and run.waiting is not None:
         return _cells(run.waiting.reason)
+    if one.is_active and one.credential_kind is None:
+        return "no credentials yet"
     if health is Health.BLOCKED:
         return _SHORT.get(one.last_error_code or "", "blocked")
     if run is not None:
@@ -136,16 +139,13 @@ def _why(facts: Facts, health: Health, late_s: int | None) -> str:
         if one.stopped_by is None:
             return ""
         return _cells(f"{one.stopped_by}: {one.stop_reason}" if one.stop_reason else f"by {one.stopped_by}")
-    if one.credential_kind is None:
-        return "no credentials yet"
     if one.consecutive_failures:
         short = _SHORT.get(one.last_error_code or "", one.last_error_code or "failed")
         return _cells(f"{one.consecutive_failures}x {short}" if one.consecutive_failures > 1 else short)
     if late_s is not None:
         return f"late by {late_s // 60}m"
-    last = facts.recent[0] if facts.recent else None
-    if last is not None and last.status is RunStatus.PARTIAL and last.records_failed:
-        return _cells(f"{last.records_failed} skipped")
+    if facts.set_aside:
+        return _cells(f"{facts.set_aside} set aside")
     return ""
 
 
@@ -160,6 +160,12 @@ def _sentences(facts: Facts, health: Health, late_s: int | None) -> tuple[str, s
     error = one.last_error_message or "The last run failed."
     if one.last_error_at is not None:
         error = f"{error} ({_clock(one.last_error_at, facts.now)}{_run_of(facts)})"
+    if one.is_active and one.credential_kind is None:
+        return (
+            f"There are no {system} credentials for it yet.",
+            "Waits; the first run starts as soon as there are some.",
+            f"zendeskctl credentials set {org}",
+        )
     if health is Health.BLOCKED:
         return (
             error,
@@ -172,12 +178,6 @@ def _sentences(facts: Facts, health: Health, late_s: int | None) -> tuple[str, s
         by = f"{one.stopped_by or 'a person'} stopped it" + (f": {one.stop_reason}" if one.stop_reason else "")
         until = "" if one.stopped_until is None else f" until {_clock(one.stopped_until, facts.now)}"
         return f"{by}.", f"Syncs nothing{until}; what is stored stays.", f"zendeskctl start {org}"
-    if one.credential_kind is None:
-        return (
-            f"There are no {system} credentials for it yet.",
-            "Waits; the first run starts as soon as there are some.",
-            f"zendeskctl credentials set {org}",
-        )
     if one.consecutive_failures:
         advice = _ADVICE.get(one.last_error_code or "", "").format(org=org, run=_last_run_id(facts))
         times = "" if one.consecutive_failures == 1 else f", {one.consecutive_failures} failures in a row"
@@ -193,9 +193,12 @@ def _sentences(facts: Facts, health: Health, late_s: int | None) -> tuple[str, s
     if one.last_success_at is None:
         return "It has not run yet.", f"First run {next_at}." if next_at else "No run is planned.", ""
     done = f"The last run brought the copy up to date at {_clock(one.last_success_at, facts.now)}."
-    if facts.recent and facts.recent[0].records_failed:
-        done += f" {facts.recent[0].error_message or ''}".rstrip()
-    return done, f"Next run {next_at}." if next_at else "No run is planned.", ""
+    then = f"Next run {next_at}." if next_at else "No run is planned."
+    if facts.set_aside:
+        which = "1 record" if facts.set_aside == 1 else f"{facts.set_aside} records"
+        done += f" {which} could not be read and {'is' if facts.set_aside == 1 else 'are'} not here."
+        return done, f"{then} It takes them in when they can be read.", "their text and the reason: quarantined_records"
+    return done, then, ""
 
 
 def _while_running(facts: Facts, run: RunView, system: str) -> tuple[str, str, str]:

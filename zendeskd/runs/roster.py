@@ -8,13 +8,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from zendeskd.cron import CronExpression, parse_zone
-from zendeskd.errors import NotFound
 from zendeskd.models import (
     CallStats,
     Health,
@@ -62,6 +60,7 @@ class Post:
         self.uncompared: Reconciliation | None = None  # a comparison's end that it did not take yet
         self.recent: deque[RunRow] = deque(maxlen=RECENT)
         self.today = Today(self.day(now))
+        self.set_aside = 0
         self.skipped_ticks = 0
         self.leaving = False
         self.announced: tuple[Health, str] | None = None
@@ -101,6 +100,7 @@ class Post:
                 state=state,
                 run=run,
                 recent=self.recent,
+                set_aside=self.set_aside,
                 next_at=self.next_at,
                 late_from=self.late_from,
                 now=now,
@@ -125,6 +125,7 @@ class Post:
             today=today,
             late_s=verdict.late_s,
             reconciled=self.reconciled,
+            set_aside=self.set_aside,
             skipped_ticks=self.skipped_ticks,
             budgets=() if live is None else live.budgets(),
         )
@@ -165,19 +166,9 @@ class Roster:
         with self.lock:
             return self._posts.get(integration_id)
 
-    def find(self, org: str, system: str) -> Post:
-        """Raises NotFound that says which systems or near names there are."""
+    def find(self, org: str, system: str) -> Post | None:
         with self.lock:
-            found = self._by_name.get((org, system))
-            if found is not None:
-                return found
-            systems = sorted(s for o, s in self._by_name if o == org)
-            names = sorted({o for o, _ in self._by_name})
-        if systems:
-            raise NotFound(f"organisation {org!r} has no {system}", hint=f"it has: {', '.join(systems)}")
-        near = get_close_matches(org, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "zendeskctl org list shows all"
-        raise NotFound(f"there is no organisation {org!r}", hint=hint)
+            return self._by_name.get((org, system))
 
 
 def _planned(integration: Integration, next_at: datetime | None) -> Integration:

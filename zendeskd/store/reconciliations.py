@@ -39,8 +39,20 @@ class Reconciliations(Part):
         self._set(reconciliation)
 
     def finish(self, reconciliation: Reconciliation, now: datetime | None = None) -> None:
-        """Store how it ended; `now` is when, unless it says so itself."""
+        """Store how it ended; `now` is when, unless it says so itself.
+
+        One that is verified saw every record, so what was set aside before it and has no id to be known by is let go.
+        """
         self._set(reconciliation, now)
+        if reconciliation.status == "verified":
+            table = t.QuarantinedRecord
+            nameless = (
+                (table.integration_id == reconciliation.integration_id)
+                & table.external_id.is_null()
+                & (table.last_seen_at < stamp(reconciliation.started_at))
+            )
+            with self._db.writing():
+                self._db.execute(table.delete().where(nameless))
 
     def latest(self) -> dict[int, Reconciliation]:
         """Each integration's newest comparison, running ones included."""

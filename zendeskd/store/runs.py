@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from peewee import fn
+
 from zendeskd.db import Database
 from zendeskd.errors import NotFound
 from zendeskd.models import (
@@ -173,6 +175,14 @@ class Runs(Part):
         return counted
 
     # --- keeping it small -----------------------------------------------------------------------------------------
+
+    def set_aside(self, integration_id: int | None = None) -> dict[int, int]:
+        """How many records of each integration (or of one) could not be read and wait in `quarantined_records`."""
+        table = t.QuarantinedRecord
+        query = table.select(table.integration_id, fn.COUNT(table.id).alias("records")).group_by(table.integration_id)
+        if integration_id is not None:
+            query = query.where(table.integration_id == integration_id)
+        return {row["integration_id"]: row["records"] for row in self._db.rows(query)}
 
     def prune(self, logs_before: datetime, audit_before: datetime) -> int:
         """Remove finished runs and audit entries that are older, a bounded number in each transaction. -> how many.
