@@ -14,6 +14,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from zendeskd.errors import BadRequest, ConfigError, CredentialError
+from zendeskd.errors import BadRequest, ConfigError, CredentialError, StorageError
 from zendeskd.models import (
     AnyCredential,
     ApiToken,
@@ -56,7 +57,7 @@ class Vault:
         self._kid = _kid(key)
         self._keys: Mapping[str, AESGCM] = {_kid(one): AESGCM(one) for one in (*older, key)}
         self._doors = threading.Lock()
-        self._renewals: dict[int, threading.RLock] = {}
+        self._renewals: dict[int, Renewal] = {}
 
     def __repr__(self) -> str:
         return f"Vault({self._kid})"
@@ -89,10 +90,26 @@ class Vault:
         except (InvalidTag, ValueError, msgspec.MsgspecError):  # binascii.Error is a ValueError
             raise CredentialError(f"The stored credentials of {organization_id} are damaged.", hint=hint) from None
 
-    def renewing(self, integration_id: int) -> threading.RLock:
-        """The lock of an integration's one refresher."""
+    def renewal(self, integration_id: int) -> Renewal:
+        """What the doors of an integration share."""
         with self._doors:
-            return self._renewals.setdefault(integration_id, threading.RLock())
+            return self._renewals.setdefault(integration_id, Renewal())
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """A renewed credential that the disk did not take, and the row whose place it is to take."""
+
+    stored: StoredCredential
+    instead_of: SealedCredential
+
+
+class Renewal:
+    """What all doors of one integration share: `lock` is held by its one refresher, and by who changes `unsaved`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.unsaved: Unsaved | None = None
 
 
 def kind_of(credential: AnyCredential) -> str:
@@ -275,43 +292,83 @@ def _or(names: Any) -> str:
 
 # --- the door ---------------------------------------------------------------------------------------------------------
 
+_NONE: Final = SealedCredential(kind="", ciphertext="")
+
 
 class StoredCredentials:
-    """One integration's credentials, as sealed in the database (see connectors.base.CredentialDoor). Any thread."""
+    """One integration's credentials, as sealed in the database (see connectors.base.CredentialDoor). Any thread.
+
+    A renewed credential that cannot be stored is kept in memory, for all doors of the integration, until it can: the
+    one in the database is spent.
+    """
 
     def __init__(
         self, store: Store, vault: Vault, integration: Integration, *, now: Callable[[], datetime] = utcnow
     ) -> None:
         self._store, self._vault, self._now = store, vault, now
         self._id, self._org, self._system = integration.id, integration.organization_id, integration.system_type
-        self._revision: int | None = None
+        self._shared = vault.renewal(integration.id)
+        self._row: SealedCredential | None = None
 
     def load(self) -> StoredCredential:
         """Raises CredentialError when there is none or it cannot be opened, StorageError when the disk says no."""
-        sealed = self._store.fleet.credential(self._id)
-        if sealed is None:
-            raise CredentialError(
-                f"{self._org} has no credentials for {self._system} yet.",
-                hint=f"zendeskctl credentials set {self._org} --system {self._system}",
-            )
-        stored = self._vault.unseal(self._org, self._system, sealed.ciphertext)
-        self._revision = sealed.revision
-        return stored
+        self._row = self._sealed()
+        if self._shared.unsaved is not None:
+            with self._shared.lock:
+                self._row = self._sealed()
+                if (stored := self._kept(self._row)) is not None:
+                    return stored
+        return self._vault.unseal(self._org, self._system, self._row.ciphertext)
+
+    def prove(self) -> None:
+        """Write what is stored once more, so that nothing is spent whose successor could not be kept.
+
+        Raises StorageError.
+        """
+        with self._shared.lock:
+            self._store.fleet.renew_credential(self._id, self._sealed(), self._now())
 
     def save(self, stored: StoredCredential) -> None:
-        """Store a renewed credential before it is used. Raises StorageError.
+        """Store a renewed credential before it is used. Raises StorageError; it is kept in memory then, and the next
+        `load` through any door gives it.
 
         If a person has entered other credentials since `load`, theirs stay and this one is not stored: it belongs to
         what they replaced.
         """
-        sealed = self._vault.seal(self._org, self._system, stored)
-        revision = self._revision
-        if revision is None:
-            current = self._store.fleet.credential(self._id)
-            revision = 1 if current is None else current.revision
-        self._store.fleet.renew_credential(self._id, msgspec.structs.replace(sealed, revision=revision), self._now())
+        with self._shared.lock:
+            row = self._row or self._store.fleet.credential(self._id) or _NONE
+            self._shared.unsaved = Unsaved(stored, row)
+            self._row = self._write(stored, row)
+            self._shared.unsaved = None
 
     def renewing(self) -> threading.RLock:
         """Held by the one refresher of this integration, whichever door it came through: use it with `with`, and
         `load` again inside."""
-        return self._vault.renewing(self._id)
+        return self._shared.lock
+
+    def _sealed(self) -> SealedCredential:
+        sealed = self._store.fleet.credential(self._id)
+        if sealed is None:
+            self._shared.unsaved = None
+            raise CredentialError(
+                f"{self._org} has no credentials for {self._system} yet.",
+                hint=f"zendeskctl credentials set {self._org} --system {self._system}",
+            )
+        return sealed
+
+    def _kept(self, row: SealedCredential) -> StoredCredential | None:
+        """The credential that could not be stored, and is now if the disk lets it. None: `row` is not the one it was
+        to replace (it was stored after all, or a person has entered another)."""
+        unsaved = self._shared.unsaved
+        if unsaved is None or unsaved.instead_of.ciphertext != row.ciphertext:
+            self._shared.unsaved = None
+            return None
+        with contextlib.suppress(StorageError):  # told by every other write; `prove` keeps it from being spent
+            self._row = self._write(unsaved.stored, row)
+            self._shared.unsaved = None
+        return unsaved.stored
+
+    def _write(self, stored: StoredCredential, row: SealedCredential) -> SealedCredential:
+        sealed = msgspec.structs.replace(self._vault.seal(self._org, self._system, stored), revision=row.revision)
+        self._store.fleet.renew_credential(self._id, sealed, self._now())
+        return sealed

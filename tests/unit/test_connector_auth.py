@@ -157,6 +157,24 @@ def test_a_new_pair_that_cannot_be_stored_is_not_used(fast_time: FastTime) -> No
         auth.header()
 
 
+@pytest.mark.parametrize("credential", [CLIENT, REFRESH])
+def test_nothing_is_spent_where_its_successor_could_not_be_stored(
+    credential: OAuthClientCredentials | OAuthRefreshToken, fast_time: FastTime
+) -> None:
+    door, endpoint = oauth(credential), Endpoint()
+
+    def full() -> None:
+        raise StorageError("The disk is full.")
+
+    door.on_prove = full
+    auth = authorizer(door, endpoint, fast_time)
+    with pytest.raises(StorageError):
+        auth.header()
+    assert endpoint.asked == []
+    door.on_prove = lambda: None
+    assert auth.header() == "Bearer access-1"
+
+
 def test_a_token_that_another_thread_renewed_is_taken_over(fast_time: FastTime) -> None:
     old = AccessToken(Secret("old"), None)
     door, endpoint = oauth(REFRESH, old), Endpoint()

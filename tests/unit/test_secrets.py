@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -285,6 +286,53 @@ def test_what_a_person_entered_meanwhile_stays(
     door.load()
     door.save(renewed("in time"))
     assert door.load() == renewed("in time")
+
+
+@contextlib.contextmanager
+def no_room(database: Database) -> Iterator[None]:
+    """The disk takes no write, and is read as before."""
+    with database.writing() as writer:
+        pass
+    writer.execute("PRAGMA query_only = 1")
+    yield
+    writer.execute("PRAGMA query_only = 0")
+
+
+def test_a_renewed_credential_that_the_disk_refuses_is_not_lost(
+    database: Database, store: Store, acme: Integration, vault: Vault, door: StoredCredentials
+) -> None:
+    door.load()
+    other = StoredCredentials(store, vault, acme)
+    with no_room(database):
+        with pytest.raises(StorageError):
+            door.save(renewed("the only one"))
+        assert door.load() == renewed("the only one")
+        assert other.load() == renewed("the only one"), "whichever door the next run comes through"
+        with pytest.raises(StorageError):
+            other.prove()
+    assert StoredCredentials(store, Vault(KEY), acme).load() == stored("first"), "not stored yet"
+    assert other.load() == renewed("the only one")
+    assert StoredCredentials(store, Vault(KEY), acme).load() == renewed("the only one")
+    door.save(renewed("after it"))
+    assert other.load() == door.load() == renewed("after it")
+
+
+def test_what_could_not_be_stored_gives_way_to_what_a_person_entered(
+    database: Database, store: Store, acme: Integration, vault: Vault, door: StoredCredentials
+) -> None:
+    door.load()
+    with no_room(database), pytest.raises(StorageError):
+        door.save(renewed("of the old one"))
+    store.fleet.put_credential("acme", "zendesk", vault.seal("acme", "zendesk", stored("entered")), NOW)
+    assert door.load() == stored("entered")
+    assert StoredCredentials(store, Vault(KEY), acme).load() == stored("entered")
+
+
+def test_proving_changes_nothing(store: Store, acme: Integration, vault: Vault, door: StoredCredentials) -> None:
+    before = store.fleet.credential(acme.id)
+    door.prove()
+    assert store.fleet.credential(acme.id) == before
+    assert door.load() == stored("first")
 
 
 def test_a_door_may_save_without_loading(

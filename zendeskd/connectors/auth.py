@@ -147,6 +147,7 @@ class Authorizer:
             if stored.access != spent and self._is_good(stored.access):
                 self._stored = stored
                 return
+            self._door.prove()  # the answer ends what is stored: on a full disk nothing is asked
             answer = self._requested(credential)
             self._lifetime_s = answer.expires_in if answer.expires_in and answer.expires_in > 0 else None
             expires_at = None if self._lifetime_s is None else self._now() + _span(self._lifetime_s)

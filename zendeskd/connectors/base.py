@@ -27,7 +27,11 @@ class CredentialDoor(Protocol):
         """The current credential. Raises CredentialError when there is none or it cannot be opened."""
 
     def save(self, stored: StoredCredential) -> None:
-        """Store a renewed credential durably, in one transaction, before it is used. Raises StorageError."""
+        """Store a renewed credential durably, in one transaction, before it is used. Raises StorageError; `load` gives
+        the renewed one nevertheless from then on."""
+
+    def prove(self) -> None:
+        """Show, by a write, that a renewed credential could be stored now. Raises StorageError."""
 
     def renewing(self) -> AbstractContextManager[object]:
         """A context manager: the one refresher of this integration."""

@@ -189,6 +189,9 @@ class _Door:
     def save(self, stored: StoredCredential) -> None:
         self._stored = stored
 
+    def prove(self) -> None:
+        """Nothing is stored, so nothing stands in the way of it."""
+
     def renewing(self) -> AbstractContextManager[object]:
         return contextlib.nullcontext()
 
