@@ -267,9 +267,10 @@ class Jobs:
         self._ledger.fleet.verified(post.integration.id, self._now())
         return identity
 
-    def adopt(self, integration_id: int) -> None:
+    def adopt(self, integration_id: int, *, at_once: bool = True) -> None:
         """Read an integration again after it was added or changed in the store. One that never ran, is blocked or
-        fails is due at once: the change may be what it needs."""
+        fails is due at once: the change may be what it needs. `at_once=False`, for many: the clock queues its run,
+        so that the caller does not wait behind the runs of those before."""
         with self._dispatch.commands:
             fresh = self._ledger.fleet.integration_by_id(integration_id)
             post = self._roster.get(integration_id)
@@ -283,8 +284,14 @@ class Jobs:
                 post.take(fresh)
             one = post.integration
             wants = one.is_active and one.credential_kind is not None
-            self._dispatch.plan(post, *due_next(one, post.cron, self._now()))
-            if wants and (one.last_success_at is None or one.consecutive_failures):
+            wants = wants and (one.last_success_at is None or one.consecutive_failures > 0)
+            now = self._now()
+            if wants and not at_once:
+                due = one.next_run_at if one.next_run_at is not None and one.next_run_at <= now else now
+                self._dispatch.plan(post, due, Trigger.START)
+            else:
+                self._dispatch.plan(post, *due_next(one, post.cron, now))
+            if wants and at_once:
                 self._dispatch.enqueue(post, Trigger.START, None)
         self._dispatch.announce(post)
 

@@ -1045,3 +1045,12 @@ def test_a_run_that_waits_for_its_limit_holds_up_nobody(fleet: Fleet, gate: Call
     fleet.connector.waits[0](None)
     step.open.set()
     fleet.ended("limited")
+
+
+def test_many_that_are_added_are_queued_by_the_clock(fleet: Fleet) -> None:
+    jobs = fleet.start()
+    for n in range(30):
+        jobs.adopt(fleet.add(f"org-{n:02}"), at_once=False)
+    wait_for(lambda: len(jobs.views()) == 30 and all(v.recent for v in jobs.views()), "all to run")
+    assert {row.trigger for n in range(30) for row in fleet.rows(f"org-{n:02}")} == {Trigger.START}
+    assert all(len(fleet.rows(f"org-{n:02}")) == 1 for n in range(30))

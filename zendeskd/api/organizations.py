@@ -107,6 +107,10 @@ def _seal(context: ControlContext) -> fleet.Seal:
     return seal
 
 
+FEW: Final = 10
+"""Organisations of one import whose first runs the caller waits to see queued; with more, the clock does that."""
+
+
 def _adopt(context: ControlContext, changed: Iterable[NewOrganization]) -> None:
     """Tell the jobs of the integrations of these organisations. What is stored stays, and is found at the next start at
     the latest; the first error is raised when all have been told.
@@ -121,7 +125,7 @@ def _adopt(context: ControlContext, changed: Iterable[NewOrganization]) -> None:
         if one.state is State.BLOCKED and one.system_type not in parts[one.organization_id]:
             continue
         try:
-            context.jobs.adopt(one.id)
+            context.jobs.adopt(one.id, at_once=len(parts) <= FEW)
         except StorageError as error:
             log.error("stored but not scheduled", org=one.organization_id, system=one.system_type, error=error.detail)
             first = first or error
