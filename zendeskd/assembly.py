@@ -34,6 +34,8 @@ log = structlog.get_logger("zendeskd.assembly")
 _MOVES_WITHIN_S: Final = 60.0
 _WORKER_MOVES_WITHIN_S: Final = 300.0
 """A worker that reads or writes pages moves every few seconds; one call with all its retries may take minutes."""
+_RENEWED_WITHIN_S: Final = 35.0
+"""A token request takes 30 s at most; its answer must reach the database, for it ends what is stored there."""
 _PRUNE_AT: Final = "40 4 * * *"
 
 
@@ -103,6 +105,9 @@ class Assembly:
         drained = self.jobs is None or self.jobs.shut_down(drain_s)
         if self._control is not None:
             drained = self._control.stop() and drained
+        if self._context is not None and not self._context.vault.await_renewals(_RENEWED_WITHIN_S):
+            log.error("a renewed credential was not stored, it may have to be entered again")
+            drained = False
         self._open.close()
         return drained
 

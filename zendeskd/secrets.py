@@ -13,7 +13,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,8 @@ class Vault:
         self._keys: Mapping[str, AESGCM] = {_kid(one): AESGCM(one) for one in (*older, key)}
         self._doors = threading.Lock()
         self._renewals: dict[int, Renewal] = {}
+        self._under_way = 0
+        self._moved = threading.Condition()
 
     def __repr__(self) -> str:
         return f"Vault({self._kid})"
@@ -95,6 +97,32 @@ class Vault:
         with self._doors:
             return self._renewals.setdefault(integration_id, Renewal())
 
+    @contextlib.contextmanager
+    def renewing(self, renewal: Renewal) -> Iterator[None]:
+        """One refresher of that integration at a time; from here on `await_renewals` waits for it."""
+        with self._moved:
+            self._under_way += 1
+        try:
+            with renewal.lock:
+                yield
+        finally:
+            with self._moved:
+                self._under_way -= 1
+                self._moved.notify_all()
+
+    def await_renewals(self, timeout_s: float) -> bool:
+        """Wait until no renewal is under way, and try once more to store what the disk refused: before the database is
+        closed. -> whether every renewed credential is stored. Any thread that is not renewing itself."""
+        with self._moved:
+            if not self._moved.wait_for(lambda: self._under_way == 0, timeout_s):
+                return False
+        with self._doors:
+            renewals = list(self._renewals.values())
+        for unsaved in [one.unsaved for one in renewals if one.unsaved is not None]:
+            with contextlib.suppress(StorageError, CredentialError):
+                unsaved.door.load()
+        return all(one.unsaved is None for one in renewals)
+
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
@@ -102,6 +130,7 @@ class Unsaved:
 
     stored: StoredCredential
     instead_of: SealedCredential
+    door: StoredCredentials
 
 
 class Renewal:
@@ -337,14 +366,14 @@ class StoredCredentials:
         """
         with self._shared.lock:
             row = self._row or self._store.fleet.credential(self._id) or _NONE
-            self._shared.unsaved = Unsaved(stored, row)
+            self._shared.unsaved = Unsaved(stored, row, self)
             self._row = self._write(stored, row)
             self._shared.unsaved = None
 
-    def renewing(self) -> threading.RLock:
+    def renewing(self) -> contextlib.AbstractContextManager[None]:
         """Held by the one refresher of this integration, whichever door it came through: use it with `with`, and
         `load` again inside."""
-        return self._shared.lock
+        return self._vault.renewing(self._shared)
 
     def _sealed(self) -> SealedCredential:
         sealed = self._store.fleet.credential(self._id)

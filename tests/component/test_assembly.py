@@ -107,6 +107,33 @@ def test_old_rows_go_at_their_time(assembly: Assembly, client: Client, simulator
     assert len(client.runs(org="acme").items) == before
 
 
+def test_the_database_stays_open_until_a_renewal_under_way_is_stored(short_dir: Path) -> None:
+    one = Assembly(configured(short_dir), lambda: configured(short_dir))
+    one.open()
+    assert one._context is not None
+    context, asking, answer = one._context, threading.Event(), threading.Event()
+    stored: list[object] = []
+
+    def renew() -> None:
+        with context.vault.renewing(context.vault.renewal(1)):
+            asking.set()
+            answer.wait(10)
+            with context.database.writing() as connection:
+                stored.append(connection.execute("SELECT 1").fetchone())
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    assert asking.wait(10)
+    closing = threading.Thread(target=one.close, args=(5,))
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive()
+    answer.set()
+    closing.join(10)
+    thread.join(10)
+    assert stored == [(1,)]
+
+
 def test_a_scheduler_that_stands_still_is_noticed(assembly: Assembly, client: Client) -> None:
     assert assembly.stuck() == []
     assert assembly.jobs is not None

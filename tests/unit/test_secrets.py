@@ -368,7 +368,54 @@ def test_one_refresher_through_whichever_door(store: Store, acme: Integration, v
         inside.append("first")
     thread.join(10)
     assert inside == ["first", "second"]
-    assert doors[0].renewing() is not StoredCredentials(store, vault, replace(acme, id=99)).renewing()
+
+
+def test_a_refresher_does_not_wait_for_another_integrations(store: Store, acme: Integration, vault: Vault) -> None:
+    other = StoredCredentials(store, vault, replace(acme, id=99))
+    renewed_other = threading.Event()
+
+    def refresh() -> None:
+        with other.renewing():
+            renewed_other.set()
+
+    with StoredCredentials(store, vault, acme).renewing():
+        thread = threading.Thread(target=refresh)
+        thread.start()
+        assert renewed_other.wait(10)
+    thread.join(10)
+
+
+def test_the_end_waits_for_a_renewal_under_way(
+    store: Store, acme: Integration, vault: Vault, door: StoredCredentials
+) -> None:
+    assert vault.await_renewals(0), "there is none"
+    asking, answer = threading.Event(), threading.Event()
+
+    def refresh() -> None:
+        with door.renewing():
+            asking.set()
+            assert answer.wait(10)
+            door.save(renewed("late"))
+
+    thread = threading.Thread(target=refresh)
+    thread.start()
+    assert asking.wait(10)
+    assert not vault.await_renewals(0.01)
+    threading.Timer(0.05, answer.set).start()
+    assert vault.await_renewals(10)
+    assert StoredCredentials(store, Vault(KEY), acme).load() == renewed("late")
+    thread.join(10)
+
+
+def test_the_end_stores_what_the_disk_refused_before(
+    database: Database, store: Store, acme: Integration, vault: Vault, door: StoredCredentials
+) -> None:
+    with no_room(database):
+        with pytest.raises(StorageError):
+            door.save(renewed("the only one"))
+        assert not vault.await_renewals(0)
+    assert vault.await_renewals(0)
+    assert StoredCredentials(store, Vault(KEY), acme).load() == renewed("the only one")
 
 
 def test_the_key_file_is_not_left_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
