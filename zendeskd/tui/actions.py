@@ -17,6 +17,9 @@ from zendeskd.tui.state import Fleet, Key
 AT_ONCE: Final = 8
 """Requests under way at the same time when many organisations are marked."""
 
+KEPT_RUNS: Final = 200
+"""Runs remembered for answers that come after their events."""
+
 Ask = Callable[[str, str], Awaitable[wire.Accepted | wire.Changed]]
 
 
@@ -32,6 +35,7 @@ class Actions:
         self._client, self._fleet, self._told = client, fleet, told
         self.asked: dict[Key, str] = {}
         self._runs: set[int] = set()  # asked for here, not seen running yet
+        self._seen: dict[int, wire.RunSummary] = {}  # the runs that lately began or ended, whoever asked
 
     # --- what can be asked ----------------------------------------------------------------------------------------
 
@@ -111,11 +115,12 @@ class Actions:
                 self.asked.pop(key, None)
                 self._told.tell(f"{present.clean(key[0])}: {_ALREADY.get(verb, 'nothing to change')}")
             return
-        run = None if (item := self._fleet.items.get(key)) is None else item.run
-        if reply.joined or (run is not None and run.id == reply.run_id):
+        if reply.joined:
             self.asked.pop(key, None)
-            how = "joined run" if reply.joined else "run"
-            self._told.tell(f"{present.clean(key[0])}: {how} {reply.run_id}, {reply.state}")
+            self._told.tell(f"{present.clean(key[0])}: joined run {reply.run_id}, {reply.state}")
+        elif seen := self._seen.get(reply.run_id):  # its events were faster than the answer
+            self.asked.pop(key, None)
+            self._began(seen)
         else:
             self._runs.add(reply.run_id)
 
@@ -127,15 +132,23 @@ class Actions:
 
     def confirm(self, event: wire.Event) -> None:
         """What the daemon says happened; ends "asked"."""
-        if event.run is not None and event.run.id in self._runs and event.run.status != "queued":
-            self._runs.discard(event.run.id)
-            word = "started" if event.run.status == "running" else event.run.status
-            self._told.tell(f"{present.clean(event.run.organization_id)}: run {event.run.id} {word}")
+        run = event.run
+        if run is not None and run.status != "queued":
+            self._seen[run.id] = run
+            if len(self._seen) > KEPT_RUNS:
+                del self._seen[next(iter(self._seen))]
+            if run.id in self._runs:
+                self._runs.discard(run.id)
+                self._began(run)
         if event.item is not None:
             key = (event.item.organization_id, event.item.system_type)
             verb = self.asked.pop(key, None)
             if verb is not None and verb in _DONE:
                 self._told.tell(f"{present.clean(key[0])}: {_DONE[verb](event.item)}")
+
+    def _began(self, run: wire.RunSummary) -> None:
+        word = "started" if run.status == "running" else "ok" if run.status == "success" else present.clean(run.status)
+        self._told.tell(f"{present.clean(run.organization_id)}: run {run.id} {word}")
 
     def forget(self) -> None:
         """The connection is gone: whether it was done shows when it is back."""

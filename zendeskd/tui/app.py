@@ -22,9 +22,12 @@ from zendeskd.tui.actions import Actions
 from zendeskd.tui.bindings import EVERYWHERE
 from zendeskd.tui.link import DELAYS_S, FROZEN_S, Link, Severity
 from zendeskd.tui.palette import Palette
+from zendeskd.tui.screens.daemon import DaemonScreen
 from zendeskd.tui.screens.dialog import Dialog
 from zendeskd.tui.screens.framed import Framed
 from zendeskd.tui.screens.help import Help
+from zendeskd.tui.screens.log import LogScreen
+from zendeskd.tui.screens.organization import OrganizationScreen
 from zendeskd.tui.screens.overview import Overview
 from zendeskd.tui.state import Fleet, Key
 from zendeskd.tui.times import TimeStyle
@@ -56,7 +59,7 @@ class Dashboard(App[int]):
     TITLE = "zendeskd"
     COMMANDS: ClassVar[set[Any]] = {Palette}
     BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE]
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (80, "-usual")]  # noqa: RUF012 - Textual declares it so
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (80, "-usual"), (96, "-wide")]  # noqa: RUF012 - Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (28, "-tall")]  # noqa: RUF012 - as above
 
     def __init__(
@@ -137,6 +140,8 @@ class Dashboard(App[int]):
 
     def happened(self, event: wire.Event) -> None:
         self.actions.confirm(event)
+        for screen in self._framed:
+            screen.happened(event)
 
     def tell(self, text: str, severity: Severity = "information") -> None:
         self.notify(text, severity=severity, markup=False)
@@ -144,9 +149,16 @@ class Dashboard(App[int]):
     def phase_changed(self) -> None:
         if not self.fleet.is_live:
             self.actions.forget()
+        else:
+            for framed in self._framed:
+                framed.reconnected()
         for screen in self.screen_stack:
             screen.refresh_bindings()
         self.draw()
+
+    @property
+    def _framed(self) -> list[Framed]:
+        return [screen for screen in self.screen_stack if isinstance(screen, Framed) and screen.is_mounted]
 
     @property
     def may_change(self) -> bool:
@@ -166,6 +178,8 @@ class Dashboard(App[int]):
     def action_time_style(self) -> None:
         self.times = self.times.next()
         self.tell(f"times: {self.times.name}")
+        for screen in self._framed:
+            screen.times_changed()
         self.draw()
 
     def action_help(self) -> None:
@@ -188,6 +202,18 @@ class Dashboard(App[int]):
         while self.screen is not overview:
             self.pop_screen()
         overview.query_one(Grid).move_to(key)
+        self.push_screen(OrganizationScreen(self, key))
+
+    def action_log(self) -> None:
+        screen = self.screen
+        if not isinstance(screen, LogScreen):
+            marked = screen.marked if isinstance(screen, Overview) else ()
+            one = [screen.key] if isinstance(screen, OrganizationScreen) else marked
+            self.push_screen(LogScreen(self, sorted({org for org, _ in one})))
+
+    def action_daemon(self) -> None:
+        if not isinstance(self.screen, DaemonScreen):
+            self.push_screen(DaemonScreen(self))
 
     async def action_quit(self) -> None:
         self.exit(0)

@@ -16,6 +16,8 @@ def _key(id: str, keys: str, said: str, tooltip: str, *, action: str = "", shown
 
 EVERYWHERE: Final = [
     _key("help", "question_mark", "Help", "The keys here and everywhere, and what the signs mean", shown="?"),
+    _key("log", "l", "Log", "The log, of all organisations or the marked ones"),
+    _key("daemon", "d", "Daemon", "The daemon itself: version, threads, database"),
     _key("palette", "ctrl+p,colon", "Palette", "Every action by name", action="command_palette"),
     _key("time-style", "T", "Time style", "Times as ages, in your zone, or in UTC"),
     _key("reconnect", "R", "Reconnect", "Do not wait for the next try (while not connected)"),
@@ -29,6 +31,18 @@ ACTING: Final = [
     _key("interval", "i", "Interval", "Change the schedule"),
     _key("cancel", "c", "Cancel run", "End the run going on; the schedule goes on"),
 ]
+COPY: Final = _key("copy", "y", "Copy", "Copy what is looked at: the name, or the run with its log")
+FOLLOW: Final = _key("follow", "f", "Follow", "Let the log follow, or hold it still")
+WRAP: Final = _key("wrap", "w", "Wrap", "Break long lines, or not")
+READING: Final = [
+    _key("search", "slash", "Find", "Mark words in the log", shown="/"),
+    _key("next-found", "n", "Next", "The next line that has the words", action="find(1)"),
+    _key("previous-found", "N", "Previous", "The previous line that has the words", action="find(-1)"),
+    *(
+        _key(f"level-{place}", str(place), "Level", f"Only {word} and above", action=f"level({place})")
+        for place, word in enumerate(("debug", "info", "warn", "error"), 1)
+    ),
+]
 LISTING: Final = [
     _key("filter", "slash", "Filter", "Narrow the list: words, !word, state:failing, system:, last:", shown="/"),
     _key("problems", "exclamation_mark", "Problems", "Only those that need somebody, or all", shown="!"),
@@ -36,7 +50,7 @@ LISTING: Final = [
     _key("reverse", "O", "Reverse", "The other way round"),
     _key("mark", "space", "Mark", "Actions take the marked ones, else the one under the cursor"),
     _key("mark-all", "a", "Mark all", "Mark all that are shown, or none"),
-    _key("copy", "y", "Copy", "Copy the name"),
+    COPY,
     *(
         Binding(
             str(place), f"health({place})", f"Health {place}", show=False, id=f"health-{place}", tooltip="Only these"

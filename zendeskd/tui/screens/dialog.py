@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from zendeskd.tui.widgets.lines import Note
-from zendeskd.tui.widgets.painting import title
+from zendeskd.tui.widgets.painting import entitle
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
@@ -73,7 +73,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
-            box.border_title = title(self._heading)
+            entitle(box, self._heading)
             yield from self.body()
             with Horizontal(id="choices"):
                 yield Choice(self._keep, id="keep")

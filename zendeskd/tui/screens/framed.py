@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from zendeskd import present
+from zendeskd import present, wire
 from zendeskd.present import Cell
 from zendeskd.tui import headline
 from zendeskd.tui.bindings import BACK, CHANGING
 from zendeskd.tui.widgets.keys import Keys
 from zendeskd.tui.widgets.lines import Lines
-from zendeskd.tui.widgets.painting import title, wrapped
+from zendeskd.tui.widgets.painting import entitle, wrapped
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
@@ -42,7 +42,7 @@ class Framed(Screen[None]):
 
     def on_mount(self) -> None:
         banner = self.query_one("#banner", Lines)
-        banner.border_title = title("Connection lost")
+        entitle(banner, "Connection lost")
         self.draw_frame()
 
     # --- what each screen says for itself -------------------------------------------------------------------------
@@ -53,6 +53,15 @@ class Framed(Screen[None]):
 
     def draw(self) -> None:
         """Bring what is shown up to date; called at most four times a second, and each second."""
+
+    def happened(self, event: wire.Event) -> None:
+        """An event newer than the snapshot, for screens that keep more than the fleet has."""
+
+    def reconnected(self) -> None:
+        """The connection is back: what such screens keep may be old."""
+
+    def times_changed(self) -> None:
+        """Instants are shown another way from now on."""
 
     def needless_hints(self) -> Collection[str]:
         """Bindings of SHOWN that say nothing new just now."""

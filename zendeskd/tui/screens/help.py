@@ -13,7 +13,7 @@ from textual.screen import ModalScreen, Screen
 from zendeskd import present
 from zendeskd.tui.bindings import EVERYWHERE
 from zendeskd.tui.widgets.lines import Note
-from zendeskd.tui.widgets.painting import title
+from zendeskd.tui.widgets.painting import entitle
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
@@ -56,7 +56,7 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help") as box:
-            box.border_title = title("Help")
+            entitle(box, "Help")
             yield Note("\n".join(self._lines()))
 
     def on_mount(self) -> None:

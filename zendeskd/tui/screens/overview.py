@@ -22,7 +22,7 @@ from zendeskd.tui.state import Key, key_of
 from zendeskd.tui.widgets.grid import Grid
 from zendeskd.tui.widgets.lines import Counts, Lines, Note
 from zendeskd.tui.widgets.log import LogView
-from zendeskd.tui.widgets.painting import title
+from zendeskd.tui.widgets.painting import entitle
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
@@ -98,7 +98,7 @@ class Overview(Acting):
         said = self._note(items)
         note.show(said)
         note.display, grid.display = bool(said), not said
-        self.query_one("#organisations").border_title = title(self._title(len(items)))
+        entitle(self.query_one("#organisations"), self._title(len(items)))
         self.query_one("#sentences", Lines).draw()
         self.query_one("#log", LogView).draw()
 
@@ -144,7 +144,7 @@ class Overview(Acting):
     def _title_log(self) -> None:
         log = self.query_one("#log", LogView)
         state = "following" if log.is_following else "holding still"
-        log.border_title = title(f"Log · all orgs · {log.level} and above · {state}")
+        entitle(log, f"Log · all orgs · {log.level} and above · {state}")
 
     def on_log_view_changed(self) -> None:
         self._title_log()
@@ -154,6 +154,12 @@ class Overview(Acting):
             return [key for key in self._order if key in self.marked] + sorted(self.marked - set(self._order))
         key = self.query_one(Grid).cursor_key
         return [] if key is None else [key]
+
+    def times_changed(self) -> None:
+        self.query_one("#log", LogView).again()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        self.dashboard.open(event.key)
 
     # --- keys -----------------------------------------------------------------------------------------------------
 

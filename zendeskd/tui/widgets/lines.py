@@ -18,13 +18,16 @@ from zendeskd.tui.widgets.painting import content
 class Lines(Widget):
     """Toned lines made by a function of the width; drawn again only when they differ."""
 
-    def __init__(self, make: Callable[[int], Sequence[Sequence[Cell]]], *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(
+        self, make: Callable[[int], Sequence[Sequence[Cell]]], *, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(id=id, classes=classes)
         self._make = make
         self._shown: list[list[Cell]] = []
 
     def draw(self) -> None:
-        lines = [list(line) for line in self._make(self.size.width)] if self.size.width else []
+        cells = self.content_size.width
+        lines = [list(line) for line in self._make(cells)] if cells else []
         if lines != self._shown:
             anew = len(lines) != len(self._shown)
             self._shown = lines

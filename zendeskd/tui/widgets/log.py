@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -26,6 +27,15 @@ class LogView(ScrollView, can_focus=True):
     """Lines of `fleet.log`, narrowed to a level, organisations, a run. `time` says how an instant is shown."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"log--dim", "log--warn", "log--bad", "log--found", "log--current"}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_by(-1)", show=False),
+        Binding("down,j", "scroll_by(1)", show=False),
+        Binding("pageup", "scroll_page(-1)", show=False),
+        Binding("pagedown", "scroll_page(1)", show=False),
+        Binding("home,g", "scroll_first", show=False),
+        Binding("end,G", "scroll_last", show=False),
+    ]
 
     class Changed(Message):
         """Following or what is shown changed: the title may say something else."""
@@ -113,19 +123,34 @@ class LogView(ScrollView, can_focus=True):
     # --- following ------------------------------------------------------------------------------------------------
 
     def follow(self, on: bool) -> None:
-        if on != self.is_following:
-            self.is_following = on
-            self.post_message(self.Changed())
+        self._set_following(on)
         if on:
             self.scroll_end(animate=False, force=True, immediate=True)
 
+    def _set_following(self, on: bool) -> None:
+        if on != self.is_following:
+            self.is_following = on
+            self.post_message(self.Changed())
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolling up holds the log still; the end follows again."""
+        """Scrolling up holds the log still; the end follows again. Must not scroll: it may be called by a scroll."""
         super().watch_scroll_y(old_value, new_value)
         if new_value < old_value and new_value < self.max_scroll_y:
-            self.follow(False)
-        elif new_value > old_value and new_value >= self.max_scroll_y and not self.is_following:
-            self.follow(True)
+            self._set_following(False)
+        elif new_value > old_value and new_value >= self.max_scroll_y:
+            self._set_following(True)
+
+    def action_scroll_by(self, lines: int) -> None:
+        self.scroll_relative(y=lines, animate=False, force=True)
+
+    def action_scroll_page(self, by: int) -> None:
+        self.action_scroll_by(by * max(1, self.scrollable_content_region.height - 1))
+
+    def action_scroll_first(self) -> None:
+        self.scroll_to(y=0, animate=False, force=True)
+
+    def action_scroll_last(self) -> None:
+        self.follow(True)
 
     def wrap(self, on: bool) -> None:
         self.is_wrapping = on

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
+from textual.widget import Widget
 
 from zendeskd import present
 from zendeskd.present import Cell, Tone
@@ -30,9 +32,15 @@ def content(cells: Iterable[Cell | str]) -> Content:
     return Content.assemble(*((part.text, COLOURS[part.tone]) if COLOURS[part.tone] else part.text for part in parts))
 
 
-def title(text: str) -> Text:
-    """For `border_title`, which takes a `str` as markup."""
-    return Text(present.clean(text), no_wrap=True)
+_titles: Final[WeakKeyDictionary[Widget, str]] = WeakKeyDictionary()
+
+
+def entitle(widget: Widget, text: str) -> None:
+    """Give it this title: as `Text`, for a `str` is read as markup; only if it differs, for it draws the widget anew."""
+    shown = Text(present.clean(text), no_wrap=True)
+    if _titles.get(widget) != shown.plain:
+        _titles[widget] = shown.plain
+        widget.border_title = shown
 
 
 def padded(text: str, cells: int, *, right: bool = False, ascii_only: bool = False) -> str:

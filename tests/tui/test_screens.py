@@ -1,0 +1,298 @@
+"""The screens behind the list: organisation, run, log, daemon."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.fixtures import mockup
+from tests.fixtures.scripted import ScriptedDaemon
+from tests.fixtures.terminal import Driven, driven, fleet_of
+from tests.tui.goldens import check
+from zendeskd import wire
+
+
+def history(scripted: ScriptedDaemon) -> None:
+    fleet_of(
+        scripted,
+        [
+            mockup.status(
+                "acme-eu", state="running", health="running", interval="8,23,38,53 * * * *", why="page 31, 40 rec/s",
+                watermark=mockup.ago(minutes=6, seconds=22), last_success_at=mockup.ago(minutes=16),
+                total_records=84120, run=mockup.live(budgets=[
+                    wire.Budget(name="export", remaining=6, total=30),
+                    wire.Budget(name="account", remaining=2461, total=2500),
+                ]),
+                reconciled=mockup.reconciled("acme-eu"),
+            ),
+            *mockup.fleet()[:3],
+        ],
+    )  # fmt: skip
+    runs = [
+        mockup.run(8815, status="running", started_at=mockup.ago(seconds=106), duration_ms=None, end_reason=None),
+        mockup.run(8803, started_at=mockup.ago(minutes=16)),
+        mockup.run(8779, requested_by="ana (cli)", trigger="manual", records_processed=117, duration_ms=9000),
+        mockup.run(8767, status="partial", records_failed=2, records_processed=39, duration_ms=4000),
+        mockup.run(8755, status="failed", error_code="network_error", error_message="timeout x5", duration_ms=30000),
+    ]
+    scripted.answer("runs", wire.RunList(items=runs, next=None))
+    scripted.answer("run", mockup.document(runs[-1]))
+
+
+async def opened(one: Driven, org: str = "acme-eu") -> None:
+    one.app.open((org, "zendesk"))
+    await one.shows(f"Organisations › {org}")
+
+
+def test_the_organisation(scripted: ScriptedDaemon) -> None:
+    async def drive(name: str, size: tuple[int, int]) -> None:
+        history(scripted)
+        async with driven(scripted, size) as one:
+            await opened(one)
+            await one.shows("8755")
+            one.log("page stored", "acme-eu", page=31, new=2)
+            one.log("of another", "hooli")
+            if size[1] >= 28:
+                text = await one.shows("page=31")
+                assert "of another" not in text
+            check(name, one.text())
+
+    asyncio.run(drive("organisation-100x30", (100, 30)))
+    asyncio.run(drive("organisation-80x24", (80, 24)))
+
+
+def test_progress_moves_with_the_events(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted) as one:
+            await opened(one)
+            live = mockup.live(progress=0.8, pages=40, records=4000)
+            one.update(mockup.status("acme-eu", state="running", health="running", run=live))
+            await one.shows("window 80%", "page 40", "4,000 read")
+            assert "4,000" in one.line("   8815"), "the list has the numbers of the events too"
+
+    asyncio.run(drive())
+
+
+def test_no_bar_without_a_known_fraction(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted) as one:
+            await opened(one)
+            live = mockup.live(progress=None, eta_s=None, pages=84, records=8400)
+            one.update(mockup.status("acme-eu", state="running", health="running", run=live))
+            text = await one.shows("page 84")
+            assert "█" not in text and "window" not in text
+
+    asyncio.run(drive())
+
+
+def test_a_run_that_ends_is_in_the_list_at_once(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted) as one:
+            await opened(one)
+            await one.until(lambda: "running" in one.line("   8815"), "the list")
+            one.publish("run", run=mockup.run(8815, status="success", records_processed=3333))
+            one.publish("run", run=mockup.run(8830, status="queued", started_at=None, duration_ms=None))
+            await one.until(lambda: "✓ ok" in one.line("   8815"), "its end")
+            assert "queued" in one.line("   8830")
+
+    asyncio.run(drive())
+
+
+def test_an_idle_and_a_blocked_organisation_say_what_is_next(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted) as one:
+            one.update(mockup.status("acme-eu"))
+            await one.until(lambda: "running" not in one.line("acme-eu"), "the end of the run")
+            await opened(one)
+            await one.shows("Last run 8700", "next in 12:14")
+            await one.press("escape")
+            await opened(one, "globex")
+            await one.shows("Blocked", "Fix: zendeskctl credentials set globex")
+
+    asyncio.run(drive())
+
+
+def test_keys_there_act_on_that_organisation(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        scripted.answer("trigger", wire.Accepted(run_id=8815, state="running", joined=True))
+        async with driven(scripted) as one:
+            await one.press("end", "enter")
+            await one.shows("Organisations › acme-eu")
+            await one.press("t")
+            await one.until(lambda: one.asked("trigger") == [("trigger", "acme-eu")], "the request")
+            await one.press("escape")
+            assert one.cursor == "acme-eu"
+
+    asyncio.run(drive())
+
+
+def test_an_organisation_that_is_removed_closes_its_screen(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted) as one:
+            await opened(one)
+            one.publish("removed", organization_id="acme-eu", system_type="zendesk")
+            await one.shows("Organisations 3 ·")
+            assert "acme-eu is not there any more" in one.toasts
+
+    asyncio.run(drive())
+
+
+def test_history_that_cannot_be_read_says_so(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        scripted.refuse("runs", 503, "storage_error", "the disk is full")
+        async with driven(scripted) as one:
+            await opened(one)
+            await one.shows("cannot be read: the disk is full")
+
+    asyncio.run(drive())
+
+
+def test_older_runs_are_read_when_one_scrolls_to_them(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        newer = wire.RunList(items=[mockup.run(900 - each) for each in range(100)], next="801")
+        older = wire.RunList(items=[mockup.run(800 - each) for each in range(20)], next=None)
+        scripted.answer("runs", lambda asked: older if asked.query.get("after") else newer)
+        async with driven(scripted) as one:
+            await opened(one)
+            await one.shows("900")
+            await one.press("end")
+            await one.until(lambda: len(scripted.asked_for("runs")) == 2, "the next page")
+            await one.pilot.pause()
+            await one.press("end")
+            await one.shows("   781")
+
+    asyncio.run(drive())
+
+
+def test_a_run_with_its_error_and_its_log(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted) as one:
+            await opened(one)
+            await one.until(lambda: "8755" in one.text(), "the runs")
+            one.log("request failed", "acme-eu", "warning", run=8755, attempt=3)
+            one.log("page stored", "acme-eu", run=8803)
+            await one.shows("page stored")
+            await one.press("end", "enter")
+            await one.shows("run 8755", "network_error: timeout x5", "attempt=3")
+            check("run-100x30", one.text())
+            assert "page stored" not in one.text()
+            await one.press("y")
+            assert any("run 8755 and 1 log lines" in each for each in one.toasts)
+            assert '"timeout x5"' in one.app.clipboard
+            await one.press("escape", "escape")
+            await one.shows("order health")
+
+    asyncio.run(drive())
+
+
+async def fill(one: Driven, count: int = 100) -> None:
+    for each in range(count):
+        level = "error" if each % 10 == 0 else "info"
+        one.log(f"line {each:03d}", "globex" if each % 2 else "hooli", level)
+    await one.until(lambda: one.app.fleet.logged == count, "the log")
+
+
+def test_the_log_follows_holds_still_and_follows_again(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted, (80, 24)) as one:
+            await fill(one)
+            await one.press("l")
+            await one.shows("line 099", "following")
+            await one.press("pageup")
+            text = await one.shows("holding still")
+            assert "line 099" not in text
+            one.log("a new one", "hooli")
+            await one.until(lambda: one.app.fleet.logged == 101, "the line")
+            await one.pilot.pause(0.3)
+            assert "a new one" not in one.text(), "a log that is read holds still"
+            await one.press("f")
+            await one.shows("following", "a new one")
+            await one.press("home")
+            await one.shows("line 000", "holding still")
+            await one.press("end")
+            await one.shows("following", "a new one")
+
+    asyncio.run(drive())
+
+
+def test_the_log_by_level_and_words(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted, (80, 24)) as one:
+            await fill(one)
+            await one.press("l", "4")
+            text = await one.shows("error and above", "line 090", "line 000")
+            assert "line 091" not in text
+            await one.press("2", "/", *"line 05", "enter")
+            await one.shows("find line 05", "line 059")
+            await one.press("w", "T")
+            await one.shows("find line 05")
+            await one.press("n")
+            await one.shows("line 050")
+            await one.press("/", *"zzz", "enter")
+            assert any("not found" in each for each in one.toasts)
+            await one.press("escape", "escape")
+            await one.shows("order health")
+
+    asyncio.run(drive())
+
+
+def test_the_log_of_the_marked(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted, (80, 24)) as one:
+            await fill(one, 20)
+            await one.press("space", "l")
+            text = await one.shows("Log · globex", "line 019")
+            assert "line 018" not in text
+
+    asyncio.run(drive())
+
+
+def test_the_daemon(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        history(scripted)
+        scripted.answer("health", mockup.vital(threads={"scheduler": 0.2, "worker-1": 4.0}))
+        async with driven(scripted, (100, 40)) as one:
+            one.publish("daemon", message="settings read again")
+            await one.press("d")
+            await one.shows("worker-1", "settings read again", "export 6 of 30", "0 differences")
+            check("daemon-100x40", one.text())
+            scripted.answer("health", mockup.vital(ok=False, detail="the scheduler stands still"))
+            one.publish("daemon", message="[bold]stopping[/bold]")
+            await one.shows("NOT WELL, the scheduler stands still", "[bold]stopping[/bold]")
+            await one.press("escape")
+            await one.shows("order health")
+
+    asyncio.run(drive())
+
+
+def test_every_screen_survives_a_lost_connection_and_small_terminals(scripted: ScriptedDaemon) -> None:
+    async def drive(keys: list[str], words: str) -> None:
+        history(scripted)
+        scripted.answer("health", mockup.vital())
+        async with driven(scripted, (46, 10)) as one:
+            await one.press(*keys)
+            await one.until(lambda: len(one.app.screen_stack) == 3, words)
+            await one.pilot.resize_terminal(100, 30)
+            await one.shows(words)
+            scripted.stop()
+            await one.until(lambda: not one.app.fleet.is_live, "the loss")
+            await one.pass_time(5)
+            await one.shows("Connection lost")
+            scripted.start()
+            await one.press("R")
+            await one.until(lambda: one.app.fleet.is_live, "the connection")
+            await one.shows_no("Connection lost")
+
+    for keys, words in [(["enter"], "Organisations ›"), (["l"], "Log · all orgs"), (["d"], "Daemon")]:
+        asyncio.run(drive(keys, words))
