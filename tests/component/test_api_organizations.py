@@ -146,11 +146,11 @@ def test_what_is_stored_but_not_scheduled_is_told_after_all_were_tried(
 ) -> None:
     adopt, tried = control.jobs.adopt, []
 
-    def locked_once(number: int) -> None:
+    def locked_once(number: int, *, at_once: bool = True) -> None:
         tried.append(number)
         if len(tried) == 1:
             raise StorageError("Another program keeps the database locked.", hint="End it.")
-        adopt(number)
+        adopt(number, at_once=at_once)
 
     monkeypatch.setattr(control.jobs, "adopt", locked_once)
     with pytest.raises(ApiError) as caught:

@@ -279,7 +279,7 @@ class Dispatch:
     def _finish_comparison(self, post: Post, result: Reconciliation) -> None:
         """Holds `commands`. Raises StorageError with the result kept for later."""
         with self._roster.lock:
-            post.reconciled, post.uncompared = result, result
+            post.reconciled, post.uncompared, post.census = result, result, None
         self._write(lambda: self._ledger.reconciliations.finish(result))
         post.uncompared = None
         self._count_set_aside(post)
