@@ -123,6 +123,7 @@ class Assembly:
         assert self._context is not None
         old, new = self._config, self._read_config()
         changes = settings.changes(old, new)
+        new = settings.applied(old, new)
         self._config = new
         self._context.defaults, self._context.facts = _defaults(new), _facts(new)
         self.set_level(new.logging_level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -131,6 +131,14 @@ def changes(old: Config, new: Config) -> list[Change]:
         for key, value in new.values.items()
         if value.used != old.values[key].used
     ]
+
+
+def applied(old: Config, new: Config) -> Config:
+    """What is in force after a reload: the new settings, but the old ones where only a restart applies them; so the
+    next reload still tells what waits."""
+    kept = {key: old.values[key] for key in new.values if not SETTINGS[key].live}
+    used: dict[str, Any] = {key.replace(".", "_"): value.used for key, value in kept.items()}
+    return replace(new, **used, values={**new.values, **kept})
 
 
 # --- the layers -------------------------------------------------------------------------------------------------------

@@ -94,6 +94,13 @@ def test_a_wrong_file_is_refused_at_reload_and_the_old_settings_stay(assembly: A
         assembly.reload()
 
 
+def test_what_waits_for_a_restart_is_told_at_each_reload(assembly: Assembly, client: Client) -> None:
+    assembly.file_text[0] = 'workers = 4\nlookback = "3d"\n'  # type: ignore[attr-defined]
+    assert {(c.key, c.applied) for c in client.reload().changes} == {("workers", False), ("lookback", True)}
+    assert client.status().workers == 2
+    assert [(c.key, c.old, c.new) for c in client.reload().changes] == [("workers", "2", "4")]
+
+
 def test_old_rows_go_at_their_time(assembly: Assembly, client: Client, simulator: Simulator) -> None:
     account = simulator.add_account("acme", tickets=1)
     add(client, "acme", account.base_url, account.credential)
