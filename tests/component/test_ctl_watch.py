@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.fixtures import mockup
 from tests.fixtures.commandline import Outcome, Stream, Zendeskctl
 from tests.fixtures.scripted import ScriptedDaemon
@@ -213,8 +215,50 @@ def test_wait_until_ok_is_more_than_idle(scripted: ScriptedDaemon, zendeskctl: Z
 
 
 def test_wait_has_a_deadline(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
-    scripted.answer("sync_status", mockup.one(mockup.fleet()[0]))
+    scripted.answer("sync_status", mockup.one(mockup.fleet()[1]))
     scripted.answer("events", mockup.hello())
-    done = zendeskctl("wait", "globex", "--for", "ok", "--timeout", "0.3")
+    done = zendeskctl("wait", "initech", "--for", "ok", "--timeout", "0.3")
     assert done.code == 8
     assert "not done after" in done.err
+
+
+@pytest.mark.parametrize(
+    ("item", "state"),
+    [
+        (mockup.status("globex", state="blocked", health="blocked"), "blocked"),
+        (mockup.status("globex", state="stopped", health="stopped", is_active=False), "stopped"),
+        (mockup.status("globex", credential=None, last_success_at=None), "without credentials"),
+    ],
+)
+def test_6_what_will_not_be_ok_by_itself_is_not_waited_for(
+    scripted: ScriptedDaemon, zendeskctl: Zendeskctl, item: wire.SyncStatus, state: str
+) -> None:
+    item.explanation = wire.Explanation(happened="Somebody did it.", daemon="Nothing.", you="zendeskctl start globex")
+    scripted.answer("sync_status", mockup.one(item))
+    scripted.answer("events", mockup.hello())
+    done = zendeskctl("wait", "globex", "--for", "ok", "--timeout", "10s")
+    assert (done.code, done.out) == (6, "")
+    assert done.err == (
+        f"zendeskctl: globex is {state} and will not be ok by itself: Somebody did it.\n  zendeskctl start globex\n"
+    )
+    assert zendeskctl("wait", "globex").code == 0
+
+
+def test_the_end_of_a_wait_claims_no_work_that_does_not_go_on(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    running = mockup.status(state="running", health="running", run=mockup.live())
+    failed = mockup.status(health="failed", last_status="failed")
+    scripted.answer("sync_status", *(mockup.one(item) for item in (running, failed)))
+    scripted.refuse("events", 503, "busy", "too many streams")
+    done = zendeskctl("wait", "wayne", "--for", "ok", "--timeout", "2m", minutes_pass=True)
+    assert done.code == 8
+    assert done.err.startswith("zendeskctl: not done after 2m 00s; no run is going on, the next one is in 12:14\n")
+    scripted.answer("sync_status", mockup.one(running))
+    done = zendeskctl("wait", "wayne", "--timeout", "2m", minutes_pass=True)
+    assert done.err.startswith("zendeskctl: not done after 2m 00s; the work goes on\n")
+
+
+def test_the_end_of_a_wait_for_a_daemon_that_is_away_says_so(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    scripted.stop()
+    done = zendeskctl("wait", "wayne", "--timeout", "0.1")
+    assert done.code == 8
+    assert "not done after 0.1s; the daemon is away\n" in done.err

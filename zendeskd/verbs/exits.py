@@ -29,9 +29,9 @@ MEANING: Final = {
     Exit.UNREACHABLE: "no daemon answered",
     Exit.PERMISSION: "not allowed: the socket belongs to others, or the caller may only look",
     Exit.NOT_FOUND: "no such organisation, run or record",
-    Exit.REFUSED: "refused in this state, as a trigger while blocked",
+    Exit.REFUSED: "refused in this state, as a trigger while blocked; `wait --for ok` where nothing will go on",
     Exit.INCOMPATIBLE: "versions of program and daemon are too far apart",
-    Exit.TIMEOUT: "`--timeout` passed while waiting; the work goes on",
+    Exit.TIMEOUT: "`--timeout` passed while waiting; what was going on goes on",
     Exit.INTERRUPTED: "ctrl+c",
     Exit.CLOSED_PIPE: "nobody reads the output any more",
 }
@@ -48,7 +48,7 @@ class UsageProblem(ZendeskdError):
 
 
 class TimedOut(ZendeskdError):
-    """`--timeout` passed while waiting. What was waited for goes on."""
+    """`--timeout` passed while waiting, which ended nothing but the waiting."""
 
     code = "timeout"
 

@@ -24,19 +24,23 @@ _PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)
 
 
 class Deadline:
-    """A point of the monotonic clock. `passed`: what is said when it comes, with the time where {} stands."""
+    """A point of the monotonic clock. `passed`: what is said when it comes, with the time where {} stands; after it
+    comes `meanwhile`, what goes on then, as far as that is known."""
 
-    def __init__(self, call: Call, seconds: float, passed: str = "not done after {}; the work goes on") -> None:
+    def __init__(
+        self, call: Call, seconds: float, passed: str = "not done after {}", meanwhile: str = "the work goes on"
+    ) -> None:
         self._call, self._seconds, self._passed = call, seconds, passed
         self._at = call.monotonic() + seconds
+        self.meanwhile = meanwhile
+        self.is_away = False  # the daemon
 
     def check(self) -> None:
         """Raises TimedOut once it has passed."""
         if self._call.monotonic() >= self._at:
-            raise TimedOut(
-                self._passed.format(present.took(int(self._seconds * 1000))),
-                hint="zendeskctl status shows how things are",
-            )
+            meanwhile = "the daemon is away" if self.is_away else self.meanwhile
+            said = self._passed.format(present.took(int(self._seconds * 1000)))
+            raise TimedOut(f"{said}; {meanwhile}" if meanwhile else said, hint="zendeskctl status shows how things are")
 
     def pause(self, seconds: float) -> None:
         """Wait so long, or until the deadline, which raises TimedOut."""
@@ -59,9 +63,10 @@ def looks(
             for event in _stream(call, deadline):
                 if gone_since is not None:
                     call.terminal.say("The daemon is back.")
-                gone_since, attempt = None, 0
+                gone_since, attempt, deadline.is_away = None, 0, False
                 yield event
         except DaemonUnreachable as error:
+            deadline.is_away = True
             if gone_since is None:
                 gone_since = call.monotonic()
                 call.terminal.say(f"{present.clean(error.detail)}; trying again")

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from zendeskd import present, wire
+from zendeskd.errors import Conflict
 from zendeskd.models import FINISHED, stamp
 from zendeskd.verbs.base import Call, Verb, add_system, duration, positive
 from zendeskd.verbs.commands import outcome
@@ -43,7 +44,7 @@ def _watch(call: Call) -> Exit:
     if options.run and (options.orgs or options.since):
         raise UsageProblem("--run is one run: name no organisations and no --since")
     watcher = Watcher(call)
-    deadline = Deadline(call, options.timeout or math.inf, "watched for {}")
+    deadline = Deadline(call, options.timeout or math.inf, "watched for {}", "")
     watcher.look()
     if options.since:
         watcher.tell_history(call.now() - timedelta(seconds=options.since))
@@ -216,7 +217,8 @@ def _wait(call: Call) -> Exit:
 
 
 def _reached(call: Call, deadline: Deadline) -> wire.SyncStatusOne:
-    """The status once it is as wanted. Raises TimedOut, and ApiError for an unknown organisation."""
+    """The status once it is as wanted. Raises TimedOut, Conflict if it will not be so until somebody does something,
+    and ApiError for an unknown organisation."""
     options = call.options
     with closing(looks(call, deadline)) as events:
         for event in events:
@@ -225,11 +227,29 @@ def _reached(call: Call, deadline: Deadline) -> wire.SyncStatusOne:
             one = call.daemon.sync_status_one(options.org, options.system)
             if _is_reached(one, options.goal):
                 return one
+            if _is_busy(one):
+                deadline.meanwhile = "the work goes on"
+                continue
+            if one.credential is None or one.state in {"blocked", "stopped"}:
+                raise _hopeless(one)
+            left = present.until(one.next_run_at, call.now())
+            deadline.meanwhile = "no run is going on" + ("" if left in {"-", "now"} else f", the next one is in {left}")
     raise AssertionError("looks() ends by raising")
 
 
+def _is_busy(item: wire.SyncStatus) -> bool:
+    return item.run is not None or item.queued_run_id is not None
+
+
+def _hopeless(item: wire.SyncStatus) -> Conflict:
+    state = item.state if item.state in {"blocked", "stopped"} else "without credentials"
+    happened = present.clean(item.explanation.happened)
+    name = present.clean(item.organization_id)
+    return Conflict(f"{name} is {state} and will not be ok by itself: {happened}", hint=item.explanation.you)
+
+
 def _is_reached(item: wire.SyncStatus, goal: str) -> bool:
-    if item.run is not None or item.queued_run_id is not None:
+    if _is_busy(item):
         return False
     return goal == "idle" or (item.health == "ok" and item.last_success_at is not None)
 
@@ -256,5 +276,7 @@ VERBS: Final = (
         run=_wait,
         operations=("sync_status", "events"),
         documents=(wire.SyncStatusOne,),
+        description="Wait until an organisation is idle or ok. Where it will not be ok until somebody does something "
+        "(blocked, stopped, without credentials), it says so at once and ends with exit code 6.",
     ),
 )
