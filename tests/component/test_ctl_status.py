@@ -122,6 +122,19 @@ def test_explain_tells_of_an_import_that_has_not_ended(scripted: ScriptedDaemon,
     assert "verified  14:20:46 UTC, 3 differences: 2 missing here, 1 vanished there; 3 repaired\n" in out
 
 
+def test_explain_tells_of_a_last_run_that_was_cut_short(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    item = mockup.status(last_status="cancelled", recent_runs=[mockup.run(8817, "wayne", status="cancelled")])
+    scripted.answer("sync_status", mockup.one(item))
+    said = "happened  The last run was fine. The last run was cancelled (run 8817).\n"
+    assert said in zendeskctl("explain", "wayne").out
+    item.explanation.happened = "The last run was cancelled at 14:00 UTC."
+    assert "happened  The last run was cancelled at 14:00 UTC.\n" in zendeskctl("explain", "wayne").out
+    item.run = mockup.live()
+    item.explanation.happened = "Run 8818 reads."
+    scripted.answer("sync_status", mockup.one(item))
+    assert "happened  Run 8818 reads.\n" in zendeskctl("explain", "wayne").out
+
+
 def test_schedule_looks_like_this(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
     times = [
         wire.PreviewTime(local="2026-11-23T09:30:00-05:00", utc="2026-11-23T14:30:00.000Z", in_s=314),

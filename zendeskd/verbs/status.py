@@ -138,7 +138,7 @@ def explained(item: wire.SyncStatus, now: datetime) -> list[str]:
         since = f" since {present.clock(item.last_error.at, now)}"
     lines = [
         f"{clean(item.organization_id)} is {clean(item.health)}{since}.",
-        f"happened  {clean(said.happened)}",
+        f"happened  {clean(said.happened)}{_cut_short(item)}",
         f"daemon    {clean(said.daemon)}",
         f"you       {clean(said.you) or 'nothing to do'}",
         f"data      {present.known_until(item, now)}.",
@@ -146,6 +146,16 @@ def explained(item: wire.SyncStatus, now: datetime) -> list[str]:
     if item.reconciled is not None and item.reconciled.finished_at is not None:
         lines.append(f"verified  {present.verified(item.reconciled, now)}")
     return lines
+
+
+def _cut_short(item: wire.SyncStatus) -> str:
+    """That the last run was ended before its end, which is no failure and so is not in the daemon's sentences."""
+    last = item.recent_runs[0] if item.recent_runs else None
+    if last is None or item.run is not None or last.status not in {"cancelled", "interrupted"}:
+        return ""
+    if f"was {last.status}" in item.explanation.happened:
+        return ""
+    return f" The last run was {last.status} (run {last.id})."
 
 
 VERBS: Final = (
