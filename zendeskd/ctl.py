@@ -117,6 +117,8 @@ def split(words: list[str]) -> tuple[str, list[str]]:
             return "", []
         return ("version", [w for w in words if w != "--version"]) if "--version" in words else (verbs.DEFAULT, words)
     first = words[places[0]]
+    if first == "help":  # `help trigger` is `trigger --help`
+        return split([word for place, word in enumerate(words) if place != places[0]] + ["--help"])
     rest = words[: places[0]] + words[places[0] + 1 :]
     if first in verbs.MODULES:
         return first, rest

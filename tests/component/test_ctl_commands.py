@@ -82,6 +82,15 @@ def test_what_was_so_already_is_said(scripted: ScriptedDaemon, zendeskctl: Zende
     scripted.answer("start", mockup.changed(changed=False, next_run_at=None))
     scripted.answer("trigger", wire.Accepted(run_id=8815, state="running", joined=True))
     assert zendeskctl("stop", "acme").out == "acme: was stopped already\n"
+    assert zendeskctl("stop", "acme", "--reason", "audit", "--for", "1h").out == (
+        "acme: was stopped already, now until 15:24:46 UTC, reason: audit\n"
+    )
+    assert zendeskctl("stop", "acme", "--for", "1h").out == (
+        "acme: was stopped already, now until 15:24:46 UTC, without a reason\n"
+    )
+    assert zendeskctl("stop", "acme", "--reason", "audit").out == (
+        "acme: was stopped already, now until it is started, reason: audit\n"
+    )
     assert zendeskctl("start", "acme").out == "acme: was started already, */15 * * * *, next run not planned\n"
     assert zendeskctl("trigger", "acme").out == "acme: run 8815 running, joined\n"
 

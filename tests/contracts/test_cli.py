@@ -55,6 +55,13 @@ def test_examples_are_command_lines_that_parse(verb: Verb) -> None:
         verb.parser().parse_args(words)
 
 
+def test_help_is_a_verb_too() -> None:
+    for words in ((), ("trigger",), ("org",), ("org", "add")):
+        done = carry_out("help", *words)
+        assert (done.code, done.out, done.err) == (0, carry_out(*words, "--help").out, "")
+    assert carry_out("help", "nope").code == 2
+
+
 def test_the_overview_lists_every_verb() -> None:
     out = carry_out("--help").out
     assert out.startswith("examples:\n  zendeskctl\n  zendeskctl ")

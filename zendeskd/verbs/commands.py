@@ -120,8 +120,18 @@ def _stop(call: Call) -> Exit:
     done = ask_each(
         call, orgs, "stop", lambda org: call.daemon.stop(org, options.system, reason=options.reason, until=until)
     )
-    again = "" if until is None else f" until {present.clock(until, call.now())}"
-    return tell(call, done, lambda one: f"{'stopped' if one.changed.changed else 'was stopped already'}{again}")
+    end = "" if until is None else f"until {present.clock(until, call.now())}"
+    return tell(call, done, lambda one: _stopped(one.changed, end, options.reason))
+
+
+def _stopped(reply: wire.Changed, end: str, reason: str | None) -> str:
+    """An organisation that is stopped again takes the new end and the new reason, or the lack of them."""
+    if reply.changed:
+        return f"stopped {end}".rstrip()
+    if not end and reason is None:
+        return "was stopped already"
+    now = ("reason: " + reason) if reason else "without a reason"
+    return f"was stopped already, now {end or 'until it is started'}, {now}"
 
 
 def _not_the_daemon(call: Call, verb: str) -> None:
