@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import difflib
 import hashlib
+import json
 import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -255,7 +257,7 @@ def parse_credential(data: bytes | str) -> AnyCredential:
     """The credential of a JSON object `{"kind": ..., ...}`.
 
     Raises BadRequest, which names the kind and the keys that are missing or wrong and never shows a value: also a key
-    that is not known is not repeated, since it may be a secret in the wrong place.
+    that resembles none of the right ones is not repeated, since it may be a secret in the wrong place.
     """
     fields = _object(data)
     kind = fields.pop("kind", None)
@@ -263,13 +265,15 @@ def parse_credential(data: bytes | str) -> AnyCredential:
         raise _bad("kind", f"The credentials need a `kind`: {_or(_KINDS)}.")
     shape = _KINDS[kind]
     known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    if fields.keys() - known.keys():
-        raise _bad("", f"Credentials of kind {kind} have the keys {_and(known)}; there is another one.")
+    if others := fields.keys() - known.keys():
+        named = "".join(f"; {other} is none, did you mean {near}?" for other, near in _near(others, known))
+        text = f"Credentials of kind {kind} have the keys {_and(known)}"
+        raise _bad("", text + (named or "; there is another one."), kind)
     missing = [name for name, field in known.items() if field.required and name not in fields]
     if missing:
-        raise _bad(missing[0], f"Credentials of kind {kind} need {_and(missing)} too.")
+        raise _bad(missing[0], f"Credentials of kind {kind} need {_and(missing)} too.", kind)
     for name, value in fields.items():
-        fields[name] = _value(name, value)
+        fields[name] = _value(name, value, kind)
     if shape is ApiToken:
         fields["email"] = _email(fields["email"])
     return msgspec.convert({"kind": kind, **fields}, shape, dec_hook=dec_secret)
@@ -287,25 +291,37 @@ def _object(data: bytes | str) -> dict[str, Any]:
     return fields
 
 
-def _value(name: str, value: object) -> str:
+def _value(name: str, value: object, kind: str) -> str:
     """Without white space around it, which comes with pasting and is never part of a secret."""
     if not isinstance(value, str) or not value.strip():
-        raise _bad(name, f"`{name}` must be text that is not empty.")
+        raise _bad(name, f"`{name}` must be text that is not empty.", kind)
     value = value.strip()
     if len(value) > _LONGEST or not (value.isascii() and value.isprintable()):
-        raise _bad(name, f"`{name}` holds characters that no credential has (or is far too long).")
+        raise _bad(name, f"`{name}` holds characters that no credential has (or is far too long).", kind)
     return value
 
 
 def _email(email: str) -> str:
     email = email.removesuffix("/token")
     if "@" not in email or ":" in email or " " in email:
-        raise _bad("email", "`email` must be the e-mail address of the agent whom the token acts for.")
+        raise _bad("email", "`email` must be the e-mail address of the agent whom the token acts for.", "api_token")
     return email
 
 
-def _bad(field: str, detail: str) -> BadRequest:
-    example = '{"kind": "oauth_client_credentials", "clientId": "...", "clientSecret": "..."}'
+def _near(others: Iterable[str], known: Iterable[str]) -> list[tuple[str, str]]:
+    """Wrong keys that are a misspelt right one, with that one."""
+    plain = {name.lower(): name for name in known}
+    found = []
+    for other in sorted(others):
+        bare = other.lower().replace("_", "").replace("-", "")
+        near = difflib.get_close_matches(bare, plain, n=1) if bare.isascii() and bare.isalpha() else []
+        found += [(other, plain[one]) for one in near]
+    return found
+
+
+def _bad(field: str, detail: str, kind: str = "oauth_client_credentials") -> BadRequest:
+    parts = {one.encode_name: "..." for one in msgspec.structs.fields(_KINDS[kind]) if one.required}
+    example = json.dumps({"kind": kind, **parts})
     return BadRequest(detail, hint=f"For example: {example}", field=f"credentials.{field}" if field else "credentials")
 
 

@@ -245,6 +245,31 @@ def test_what_is_wrong_is_named_and_no_value_is_shown(entered: str | bytes, fiel
     assert TOKEN not in refused.value.detail + refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("entered", "says", "example"),
+    [
+        (
+            {"kind": "oauth_client_credentials", "client_id": "x", "clientSecret": TOKEN},
+            "client_id is none, did you mean clientId?",
+            '{"kind": "oauth_client_credentials", "clientId": "...", "clientSecret": "..."}',
+        ),
+        (
+            {"kind": "api_token", "e-mail": "a@b.c", "apiToken": TOKEN},
+            "apiToken is none, did you mean token?; e-mail is none, did you mean email?",
+            '{"kind": "api_token", "email": "...", "token": "..."}',
+        ),
+        ({"kind": "bearer", "token": " "}, "must be text", '{"kind": "bearer", "token": "..."}'),
+        ({"kind": "bearer"}, "need token too", '{"kind": "bearer", "token": "..."}'),
+    ],
+)
+def test_a_misspelt_key_is_named_with_the_right_one(entered: dict[str, str], says: str, example: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse_credential(json.dumps(entered))
+    assert says in refused.value.detail
+    assert refused.value.hint == f"For example: {example}"
+    assert TOKEN not in refused.value.detail
+
+
 # --- the door ---------------------------------------------------------------------------------------------------------
 
 
