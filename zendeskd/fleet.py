@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace as changed
 
@@ -61,7 +62,8 @@ def _new(
 def merge(draft: OrganizationDraft, here: NewOrganization, defaults: Defaults, seal: Seal) -> NewOrganization | None:
     """What `here` becomes; None if the draft changes nothing. Only integrations that change are in it.
 
-    Integrations that kept the organisation's own zone follow it to a new one. Raises Invalid as `complete` does.
+    Integrations that kept the organisation's own zone follow it to a new one. Raises Invalid as `complete` does, and
+    where an integration that has read one account would go on with another: an id means something in one only.
     """
     zone = draft.timezone or here.timezone
     asked = {part.system_type: part for part in draft.integrations}
@@ -70,6 +72,8 @@ def merge(draft: OrganizationDraft, here: NewOrganization, defaults: Defaults, s
     for old in here.integrations:
         part = asked.pop(old.system_type, IntegrationDraft(old.system_type))
         follows = zone if old.timezone == here.timezone else old.timezone
+        if part.base_url is not None and old.has_read and _account(part.base_url) != _account(old.base_url):
+            found.add(f"integrations.{old.system_type}.baseUrl", _other_account(here.id, old.base_url))
         new = _over(here.id, old, part, follows, seal)
         if new != old:
             parts.append(new)
@@ -91,6 +95,19 @@ def _over(org: str, old: NewIntegration, part: IntegrationDraft, zone: str, seal
         timezone=part.timezone or zone,
         lookback=part.lookback or old.lookback,
         credential=None if part.credential is None else seal(org, part.system_type, part.credential),
+    )
+
+
+def _account(base_url: str) -> tuple[str, str]:
+    """What tells accounts apart. The port and the scheme do not."""
+    parts = urlsplit(base_url)
+    return parts.hostname or "", parts.path.rstrip("/")
+
+
+def _other_account(org: str, base_url: str) -> BadRequest:
+    return BadRequest(
+        f"{org} holds what was read from {base_url}; records of another account would mix with it",
+        hint=f"add a new organisation for the other account, or remove {org} and add it again",
     )
 
 

@@ -164,7 +164,7 @@ def test_what_is_stored_but_not_scheduled_is_told_after_all_were_tried(
 
 
 def test_a_change_is_seen_at_once(control: Control) -> None:
-    control.add(isActive=True)
+    control.add(credentials=None, isActive=True)
     changed = control.client().set_organization(
         "acme",
         name="Acme AG",
@@ -176,6 +176,19 @@ def test_a_change_is_seen_at_once(control: Control) -> None:
     (part,) = changed.integrations
     assert (part.base_url, part.timezone, part.lookback) == ("https://help.acme.example", "Europe/Berlin", "all")
     assert control.client().sync_status_one("acme").organization_name == "Acme AG"
+
+
+def test_another_account_is_refused_once_something_was_read(control: Control) -> None:
+    control.fill()
+    patch = {"integrations": {"zendesk": {"baseUrl": "https://globex.zendesk.com"}}}
+    reply = control.http("PATCH", "/api/organizations/acme", json=patch)
+    assert (reply.status_code, reply.json()["field"]) == (422, "integrations.zendesk.baseUrl")
+    assert "acme holds what was read from https://acme.zendesk.com" in reply.json()["detail"]
+    for dry_run in (True, False):
+        document = file_of(spec("globex"), spec("acme", subdomain="globex"))
+        with pytest.raises(ApiError, match="records of another account"):
+            control.client().import_organizations(document, update=True, dry_run=dry_run)
+    assert control.client().organization("acme").integrations[0].base_url == "https://acme.zendesk.com"
 
 
 def test_a_new_name_alone_is_seen_in_the_status_too(control: Control) -> None:

@@ -320,6 +320,28 @@ def test_a_new_zone_takes_those_integrations_along_that_had_the_old_one() -> Non
     assert after.integrations == (), "it had a zone of its own"
 
 
+def moved(base_url: str, **integration: object) -> NewOrganization | None:
+    patch = drafts.read_patch("acme", json.dumps({"integrations": {"zendesk": {"baseUrl": base_url}}}).encode())
+    return fleet.merge(patch, here(**integration), DEFAULTS, seal)
+
+
+@pytest.mark.parametrize("base_url", ["https://globex.zendesk.com", "https://acme.zendesk.com/accounts/other"])
+def test_what_was_read_from_one_account_is_not_mixed_with_another(base_url: str) -> None:
+    with pytest.raises(drafts.Invalid, match="records of another account would mix") as caught:
+        moved(base_url, has_read=True)
+    assert caught.value.field == "integrations.zendesk.baseUrl"
+    assert "remove acme and add it again" in caught.value.hint
+    merged = moved(base_url)
+    assert merged is not None
+    assert merged.integrations[0].base_url == base_url, "nothing was read yet"
+
+
+@pytest.mark.parametrize("base_url", ["https://ACME.zendesk.com/", "https://acme.zendesk.com:443"])
+def test_the_same_account_may_be_written_otherwise(base_url: str) -> None:
+    merged = moved(base_url, has_read=True)
+    assert merged is None or merged.integrations[0].base_url == drafts.parse_base_url(base_url)
+
+
 def test_a_change_may_add_a_system_that_is_not_there() -> None:
     bare = NewOrganization(id="acme", name="Acme", timezone="UTC")
     after = patched(bare, integrations={"zendesk": {"subdomain": "acme"}})

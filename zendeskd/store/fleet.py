@@ -40,6 +40,8 @@ class NewIntegration(msgspec.Struct, frozen=True, kw_only=True):
     lookback: str
     credential: SealedCredential | None = None
     next_run_at: datetime | None = None
+    has_read: bool = False
+    """Of one that is here: whether anything was read from its account."""
 
 
 class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,7 @@ class Fleet(Part):
         parts: dict[str, list[NewIntegration]] = {}
         for row in integrations:
             new = {name: row[name] for name in ("system_type", *CONFIGURATION)}
+            new["has_read"] = row["copy_from"] is not None or row["total_records"] > 0
             parts.setdefault(row["organization_id"], []).append(struct_of(new, NewIntegration))
         return [
             NewOrganization(

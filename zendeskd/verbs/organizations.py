@@ -124,7 +124,7 @@ def _prepare_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-tags", action="store_true", help="remove all tags")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--subdomain", metavar="NAME", help="NAME of https://NAME.zendesk.com")
-    where.add_argument("--base-url", metavar="URL")
+    where.add_argument("--base-url", metavar="URL", help="another account only while nothing was read")
     parser.add_argument("--lookback", metavar="SPAN", help="how far a first run reads back: 7d, or all")
     parser.add_argument("--strategy", metavar="WAY", help="how tickets are read: export or list")
     add_system(parser)
