@@ -11,6 +11,7 @@ No part is started before the process has its final form: python-daemon forks an
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -35,6 +36,7 @@ START_WITHIN_S: Final = 30.0
 _LOCK_NAME: Final = "zendeskd.lock"
 _BEAT_S: Final = 5.0
 _READY: Final = b"READY"
+_M_ARENA_MAX: Final = -8  # malloc.h of glibc
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -170,6 +172,7 @@ def _live(
 
 
 def _serve(config: Config, reload: Reload, wishes: _Wishes, ready: Callable[[], None], *, foreground: bool) -> int:
+    _use_few_arenas()
     assembly = Assembly(config, reload)
     with logs.setup(config, foreground=foreground, sink=assembly.publish_log) as logging:
         assembly.set_level = logging.set_level
@@ -188,6 +191,13 @@ def _serve(config: Config, reload: Reload, wishes: _Wishes, ready: Callable[[], 
         drained = assembly.close(DRAIN_S)
         log.info("stopped", drained=drained)
     return EXIT_OK if drained else EXIT_FAILED
+
+
+def _use_few_arenas() -> None:
+    """glibc gives each of many threads a heap of its own and each keeps the largest page it ever saw: comparisons of
+    100,000 tickets, again and again, grew the process to four times its size. Other C libraries have no such call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _watch(assembly: Assembly, wishes: _Wishes) -> None:
