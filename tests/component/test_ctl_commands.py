@@ -329,6 +329,7 @@ def test_a_secret_is_not_shown_while_it_is_typed(scripted: ScriptedDaemon, tmp_p
         organization_id="acme", system_type="zendesk", kind="api_token", expires_at=None, state="idle"
     )
     scripted.answer("set_credentials", stored)
+    scripted.answer("sync_status", mockup.one(mockup.status("acme")))
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "zendeskd.ctl", "--socket", str(scripted.path), "credentials", "set", "acme"]
     try:

@@ -14,6 +14,8 @@ from zendeskd import wire
 SECRET = "sup3r-secret-token"
 OBJECT = b'{"kind":"api_token","email":"ana@example.com","token":"sup3r-secret-token"}\n'
 
+BOM = b"\xef\xbb\xbf"
+
 SHOWN = """\
 org         wayne, Wayne
 time zone   America/New_York
@@ -117,6 +119,15 @@ def test_import_says_what_it_did_or_would_do(scripted: ScriptedDaemon, zendeskct
     assert "--update changes them" in done.err
 
 
+def test_import_takes_a_file_that_begins_with_a_byte_order_mark(
+    scripted: ScriptedDaemon, zendeskctl: Zendeskctl, tmp_path: Path
+) -> None:
+    scripted.answer("import_organizations", wire.ImportResult(dry_run=False, added=["acme"], updated=[], unchanged=[]))
+    file = place(tmp_path, "fleet.json", BOM + b'{"organizations": [{"id": "acme"}]}')
+    assert zendeskctl("org", "import", file).code == 0
+    assert scripted.asked[0].body["organizations"] == [{"id": "acme"}]
+
+
 def test_import_names_file_and_place(scripted: ScriptedDaemon, zendeskctl: Zendeskctl, tmp_path: Path) -> None:
     items = [
         wire.ProblemItem(path="organizations[3].integrations[0].interval", detail="minute: 75 is not valid, 0-59"),
@@ -184,6 +195,7 @@ def stored(scripted: ScriptedDaemon) -> ScriptedDaemon:
             state="queued",
         ),
     )
+    scripted.answer("sync_status", mockup.one(mockup.status("acme")))
     return scripted
 
 
@@ -192,7 +204,9 @@ def stored(scripted: ScriptedDaemon) -> ScriptedDaemon:
     [
         ([], OBJECT, {"kind": "api_token", "email": "ana@example.com", "token": SECRET}),
         (["--file", "-"], OBJECT, {"kind": "api_token", "email": "ana@example.com", "token": SECRET}),
+        ([], BOM + OBJECT, {"kind": "api_token", "email": "ana@example.com", "token": SECRET}),
         (["--kind", "bearer"], SECRET.encode() + b"\n", {"kind": "bearer", "token": SECRET}),
+        (["--kind", "bearer"], BOM + SECRET.encode(), {"kind": "bearer", "token": SECRET}),
         (
             ["--kind", "api_token", "--email", "ana@example.com"],
             SECRET.encode() + b"\r\n",
@@ -226,6 +240,7 @@ def test_credentials_come_from_a_file(stored: ScriptedDaemon, zendeskctl: Zendes
     ("words", "typed", "said"),
     [
         ([], b"", "standard input is empty"),
+        ([], BOM, "standard input is empty"),
         ([], SECRET.encode(), "give --kind and its public parts"),
         (["--kind", "bearer"], OBJECT, "which says its kind itself"),
         (["--email", "a@b"], OBJECT, "which says its kind itself"),
@@ -256,6 +271,15 @@ def test_a_person_is_asked_for_the_public_parts(stored: ScriptedDaemon, zendeskc
     assert done.code == 2
     assert "Kinds of credentials: oauth_client_credentials" in done.err
     assert "that is no kind" in done.err
+
+
+def test_5_nobody_types_secrets_for_an_organisation_that_is_not_there(
+    scripted: ScriptedDaemon, zendeskctl: Zendeskctl
+) -> None:
+    scripted.refuse("sync_status", 404, "not_found", "no organisation 'acmee'", hint="did you mean acme?")
+    done = zendeskctl("credentials", "set", "acmee", terminal=True, typed=b"bearer\n")
+    assert done.code == 5
+    assert done.err == "zendeskctl: no organisation 'acmee'\n  did you mean acme?\n"
 
 
 def test_add_on_a_terminal_can_leave_the_credentials_for_later(

@@ -25,6 +25,7 @@ def _set(call: Call) -> Exit:
     options, terminal = call.options, call.terminal
     public = {part: getattr(options, flag.strip("-").replace("-", "_")) for part, flag in FLAGS.items()}
     if options.file is None and terminal.interactive:
+        call.daemon.sync_status_one(options.org, options.system)  # nobody types secrets for a name that is not there
         credential = ask_for_credential(terminal, kind=options.kind, public=public)
         assert credential is not None
     else:
@@ -79,7 +80,7 @@ VERBS: Final = (
         ),
         prepare=_prepare_set,
         run=_set,
-        operations=("set_credentials",),
+        operations=("sync_status", "set_credentials"),
         documents=(wire.CredentialsSet,),
         description='Store credentials: the JSON object ({"kind": "api_token", "email": ..., "token": ...}), or with '
         "--kind and its public parts the bare secret, from a file or standard input. On a terminal they are asked for. "

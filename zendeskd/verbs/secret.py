@@ -5,6 +5,7 @@ Nothing of a secret is ever in an error or on the screen.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TextIO
@@ -35,7 +36,8 @@ FLAGS: Final = {"clientId": "--client-id", "email": "--email"}
 
 
 def read_source(name: str, stdin: TextIO) -> bytes:
-    """What a file (or standard input, `-`) holds. Raises UsageProblem if it cannot be read or is empty."""
+    """What a file (or standard input, `-`) holds, without the byte order mark that editors put before it. Raises
+    UsageProblem if it cannot be read or is empty."""
     try:
         if name == "-":
             content = stdin.buffer.read(SIZE_MAX + 1)
@@ -47,6 +49,7 @@ def read_source(name: str, stdin: TextIO) -> bytes:
     said = "standard input" if name == "-" else name
     if len(content) > SIZE_MAX:
         raise UsageProblem(f"{said} is larger than {SIZE_MAX // 1024} KiB: that is no credential")
+    content = content.removeprefix(codecs.BOM_UTF8)
     if not content.strip():
         raise UsageProblem(f"{said} is empty", hint="the JSON object, or with --kind the bare secret")
     return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 from pathlib import Path
 from typing import Final
 
@@ -48,11 +49,13 @@ def _import(call: Call) -> Exit:
 
 
 def _read(call: Call, name: str) -> bytes:
-    """The file's content. Raises UsageProblem if it cannot be read or is no JSON, with line and column."""
+    """The file's content without a byte order mark. Raises UsageProblem if it cannot be read or is no JSON, with line
+    and column."""
     try:
         content = call.terminal.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise UsageProblem(f"{name}: {error.strerror}") from None
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         msgspec.json.decode(content, type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
