@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -70,10 +72,24 @@ def test_what_the_source_shows_is_live_again_though_nothing_else_changed(
 ) -> None:
     write(pages, [record(1), record(2)])
     with store.pages.census(acme, 1) as asked:
-        asked.mark_gone(["1"], NOW)
+        asked.write_page(page(record(2)), NOW)
+        assert asked.mark_gone(asked.unseen(10), NOW) == 1
         assert live(database) == ["2"]
         assert asked.write_page(page(record(1), record(2)), NOW) == counts(updated=1, unchanged=1)
     assert live(database) == ["1", "2"]
+    assert is_consistent(database)
+
+
+def test_one_that_a_run_wrote_since_it_was_asked_about_is_not_marked(
+    database: Database, store: Store, acme: Integration, pages: RunPages
+) -> None:
+    write(pages, [record(n) for n in range(4)])
+    with store.pages.census(acme, 1) as asked:
+        assert asked.unseen(10) == ["0", "1", "2", "3"]
+        write(pages, [record(1, 2), record(2, 1)])
+        assert asked.mark_gone(["0", "1", "2"], NOW) == 2
+        assert asked.mark_gone(["1"], NOW) == 0
+    assert live(database) == ["1", "3"]
     assert is_consistent(database)
 
 
@@ -102,3 +118,21 @@ def test_no_room_for_what_was_seen(store: Store, acme: Integration) -> None:
             asked.write_page(page(*(record("9" * 50 + str(n)) for n in range(1000))), NOW)
     assert "temporary" in failed.value.hint
     asked.close()
+
+
+def test_notes_that_cannot_be_read_are_told(store: Store, acme: Integration, pages: RunPages) -> None:
+    write(pages, [record(1)])
+
+    class Broken:
+        def execute(self, *_: object) -> None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+            raise error
+
+        def close(self) -> None: ...
+
+    with store.pages.census(acme, 1) as asked, contextlib.closing(asked._seen):
+        asked._seen = Broken()  # type: ignore[assignment]
+        for ask in (lambda: asked.unseen(10), lambda: asked.mark_gone(["1"], NOW)):
+            with pytest.raises(StorageError, match="cannot note what it saw: disk I/O error"):
+                ask()

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
-from zendeskd.db import Database
+from zendeskd.db import Database, trouble_of
 from zendeskd.errors import StorageError
 from zendeskd.models import RECORD_TYPES, Integration, Page, PageCounts, stamp
 from zendeskd.store import counting
@@ -23,7 +24,8 @@ _IDS: Final = (  # answered by the unique index alone
     "AND external_id > ? ORDER BY external_id LIMIT ?"
 )
 _LIVE: Final = (
-    "SELECT external_id FROM flow_records WHERE organization_id = ? AND source_system = ? AND record_type = ? "
+    "SELECT external_id, source_version FROM flow_records "
+    "WHERE organization_id = ? AND source_system = ? AND record_type = ? "
     "AND deleted_at IS NULL AND external_id IN (SELECT value FROM json_each(?))"
 )
 
@@ -31,8 +33,8 @@ _LIVE: Final = (
 class Census:
     """One comparison's memory and writes. Used by one thread at a time, ended by `close`.
 
-    The ids seen are kept in a file without a name that SQLite makes for it, so memory stays flat whatever the
-    account's size, and nothing is left behind by a process that dies.
+    What was seen and asked about is kept in a file without a name that SQLite makes for it, so memory stays flat
+    whatever the account's size, and nothing is left behind by a process that dies.
     """
 
     def __init__(self, db: Database, integration: Integration, reconciliation_id: int) -> None:
@@ -47,6 +49,7 @@ class Census:
         self._seen.execute("PRAGMA journal_mode = off")
         self._seen.execute("PRAGMA cache_size = -4000")
         self._seen.execute("CREATE TABLE seen (external_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._seen.execute("CREATE TABLE asked (external_id TEXT PRIMARY KEY, version INTEGER) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
         return self
@@ -76,43 +79,65 @@ class Census:
     def unseen(self, limit: int) -> list[str]:
         """Up to `limit` more ids that are here, not deleted, and were not on any page; none when all were looked at.
 
-        Goes once through the ids in order: what was returned does not come again.
+        Goes once through the ids in order: what was returned does not come again. Raises StorageError.
         """
-        found: list[str] = []
+        found: list[tuple[str, int]] = []
         while len(found) < limit and not self._over:
             with self._db.reading() as connection:
                 ids = [row[0] for row in connection.execute(_IDS, (*self._scope, self._last, _STEP))]
                 missed = json.dumps(self._not_seen(ids))
-                live = sorted(row[0] for row in connection.execute(_LIVE, (*self._scope, missed)))
+                live = sorted(connection.execute(_LIVE, (*self._scope, missed)).fetchall())
             room = limit - len(found)
             found += live[:room]
             if len(live) > room:
-                self._last = live[room - 1]
+                self._last = live[room - 1][0]
             else:
                 self._last = ids[-1] if ids else self._last
                 self._over = len(ids) < _STEP
-        return found
+        with _noting():
+            self._seen.executemany("INSERT OR REPLACE INTO asked VALUES (?, ?)", found)
+        return [external_id for external_id, _ in found]
 
     def mark_gone(self, external_ids: Sequence[str], now: datetime) -> int:
-        """The source no longer shows these: mark them deleted. -> how many were not yet."""
+        """The source no longer shows these of `unseen`: mark them deleted. -> how many were.
+
+        One that a run has written since `unseen` gave it stays as it is: it may have been restored meanwhile. Raises
+        StorageError.
+        """
         gone = 0
         for at in range(0, len(external_ids), _STEP):
+            asked = self._asked(external_ids[at : at + _STEP])
             with self._db.writing() as connection:
-                some = self._writer.mark_deleted(connection, external_ids[at : at + _STEP], stamp(now))
+                some = self._writer.mark_deleted(connection, asked, stamp(now))
                 counting.add_records(connection, self._integration, -some)
                 counting.add_changes(self._db, self._integration, PageCounts(deleted=some), now)
             gone += some
         return gone
 
     def _remember(self, external_ids: Iterable[str]) -> None:
-        try:
+        with _noting():
             self._seen.executemany("INSERT OR IGNORE INTO seen VALUES (?)", [(text(one),) for one in external_ids])
-        except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"The comparison cannot note what it saw: {error}.",
-                hint="Make room in the folder for temporary files (SQLITE_TMPDIR, /var/tmp).",
-            ) from error
 
     def _not_seen(self, external_ids: list[str]) -> list[str]:
         query = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT external_id FROM seen)"
-        return [row[0] for row in self._seen.execute(query, (json.dumps(external_ids),))]
+        with _noting():
+            return [row[0] for row in self._seen.execute(query, (json.dumps(external_ids),))]
+
+    def _asked(self, external_ids: Sequence[str]) -> list[tuple[str, int]]:
+        query = "SELECT external_id, version FROM asked WHERE external_id IN (SELECT value FROM json_each(?))"
+        with _noting():
+            return self._seen.execute(query, (json.dumps(external_ids),)).fetchall()
+
+
+@contextmanager
+def _noting() -> Iterator[None]:
+    """Errors of the file without a name, in words; those that are bugs come through."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if trouble_of(error) is None:
+            raise
+        raise StorageError(
+            f"The comparison cannot note what it saw: {error}.",
+            hint="Make room in the folder for temporary files (SQLITE_TMPDIR, /var/tmp).",
+        ) from error

@@ -30,6 +30,10 @@ _KNOWN: Final = (
     "AND external_id IN (SELECT value FROM json_each(?))"
 )
 _MARK_DELETED: Final = "UPDATE flow_records SET deleted_at = ?, synced_at = ? WHERE id = ?"
+_MARK_GONE: Final = (
+    "UPDATE flow_records SET deleted_at = ?, synced_at = ? WHERE organization_id = ? AND source_system = ? "
+    "AND record_type = ? AND external_id = ? AND source_version = ? AND deleted_at IS NULL"
+)
 _NEXT_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'flow_records'"
 _LINKED: Final = (
     "SELECT DISTINCT external_id FROM record_links WHERE organization_id = ? AND source_system = ? "
@@ -107,11 +111,10 @@ class RecordWriter:
             setattr(counts, outcome, getattr(counts, outcome) + 1)
         return Written(counts, more)
 
-    def mark_deleted(self, connection: sqlite3.Connection, external_ids: Sequence[str], now: str) -> int:
-        """Those that are here and not deleted become so. -> how many."""
-        batch = _Batch(connection, (self._org, self._system, self._type), now)
-        batch.delete([Deletion(external_id=one, record_type=self._type, deleted_at=now) for one in external_ids])
-        return -batch.more
+    def mark_deleted(self, connection: sqlite3.Connection, versions: Sequence[tuple[str, int]], now: str) -> int:
+        """Those (external id, version) that are here in that version and not deleted become so. -> how many."""
+        marks = [(now, now, self._org, self._system, self._type, *one) for one in versions]
+        return connection.executemany(_MARK_GONE, marks).rowcount if marks else 0
 
 
 class _Batch:
