@@ -59,3 +59,13 @@ LISTING: Final = [
     ),
 ]
 BACK: Final = _key("back", "escape", "Back", "Close the filter, clear the marks, leave", shown="esc")
+
+
+def names() -> list[str]:
+    """Every id, for whoever puts keys elsewhere."""
+    lists = (EVERYWHERE, ACTING, LISTING, READING, [FOLLOW, WRAP, BACK])
+    return sorted({binding.id for bindings in lists for binding in bindings if binding.id} | set(GRID))
+
+
+GRID: Final = ("open", "up", "down", "page-up", "page-down", "first", "last")
+"""The ids of the keys that every list has; they are bound in `widgets.grid`."""

@@ -29,8 +29,8 @@ _FULL: Final = 96
 _SHORT: Final = 77
 
 
-def columns(cells: int, names: Sequence[str]) -> tuple[GridColumn, ...]:
-    """What fits into so many cells; room that is left goes to the names, then to the reasons."""
+def columns(cells: int, longest: int) -> tuple[GridColumn, ...]:
+    """What fits into so many cells; room that is left goes to the names (`longest`: in cells), then to the reasons."""
     if cells >= _FULL:
         chosen = [_ORG, _NOW, _LAST, _AGE, _NEXT, _TICKETS, _RUNS, _WHY]
     elif cells >= _SHORT:
@@ -38,8 +38,7 @@ def columns(cells: int, names: Sequence[str]) -> tuple[GridColumn, ...]:
     else:
         chosen = [_ORG, _NOW, _LAST, _AGE]
     spare = cells - 2 - sum(column.cells + 2 for column in chosen) + 1  # less the scrollbar and a cell beside it
-    longest = min(ORG_MOST, max((present.width(name) for name in names), default=0))
-    wider = max(0, min(spare, longest - _ORG.cells))
+    wider = max(0, min(spare, min(ORG_MOST, longest) - _ORG.cells))
     chosen[0] = _ORG._replace(cells=_ORG.cells + wider)
     if chosen[-1] is _WHY:
         chosen[-1] = _WHY._replace(cells=min(WHY_MOST, _WHY.cells + max(0, spare - wider)))
@@ -52,8 +51,8 @@ def name_of(item: wire.SyncStatus) -> str:
     return org if item.system_type == SYSTEMS[0] else f"{org} {present.clean(item.system_type)}"
 
 
-def rows(
-    items: Sequence[wire.SyncStatus],
+def row(
+    item: wire.SyncStatus,
     chosen: Sequence[GridColumn],
     voice: Voice,
     now: datetime,
@@ -62,15 +61,12 @@ def rows(
     marked: Collection[Key] = (),
     asked: Mapping[Key, str] | None = None,
     is_faded: bool = False,
-) -> list[GridRow]:
+) -> GridRow:
     """`asked`: what was sent and not yet confirmed, by integration; it stands in WHY until the daemon says so."""
-    made = []
-    for item in items:
-        key = key_of(item)
-        waits_for = (asked or {}).get(key)
-        cells = tuple(_cell(column.key, item, voice, now, times, waits_for) for column in chosen)
-        made.append(GridRow(key, cells, key in marked, is_faded))
-    return made
+    key = key_of(item)
+    waits_for = (asked or {}).get(key)
+    cells = tuple(_cell(column.key, item, voice, now, times, waits_for) for column in chosen)
+    return GridRow(key, cells, key in marked, is_faded)
 
 
 def _cell(

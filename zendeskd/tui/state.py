@@ -57,6 +57,7 @@ class Fleet:
     items: dict[Key, wire.SyncStatus] = field(default_factory=dict)
     daemon: wire.DaemonStatus | None = None
     connection: Connection = field(default_factory=Connection)
+    revision: int = 0  # grows with every change of `items`
     heard_at: datetime | None = None  # by the daemon's clock: when what is shown was last known to be true
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     logged: int = 0  # lines ever; `log` has the last of them
@@ -85,14 +86,17 @@ class Fleet:
 
     def replace(self, items: Iterable[wire.SyncStatus]) -> None:
         self.items = {key_of(item): item for item in items}
+        self.revision += 1
 
     def apply(self, event: wire.Event) -> None:
         """One event that is newer than the snapshot."""
         match event:
             case wire.Event(event="integration", item=wire.SyncStatus() as item):
                 self.items[key_of(item)] = item
+                self.revision += 1
             case wire.Event(event="removed", organization_id=str() as org, system_type=str() as system):
                 self.items.pop((org, system), None)
+                self.revision += 1
             case wire.Event(event="log", log=dict() as log):
                 self.add_line(log_line(event.at, log))
             case wire.Event(event="daemon", message=str() as message):

@@ -19,7 +19,7 @@ from zendeskd.tui.bindings import LISTING
 from zendeskd.tui.listing import BY_COLUMN, Listing
 from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.state import Key, key_of
-from zendeskd.tui.widgets.grid import Grid
+from zendeskd.tui.widgets.grid import Grid, GridRow
 from zendeskd.tui.widgets.lines import Counts, Lines, Note
 from zendeskd.tui.widgets.log import LogView
 from zendeskd.tui.widgets.painting import entitle
@@ -55,14 +55,17 @@ class Overview(Acting):
         self.marked: set[Key] = set()
         self._voice, self._ascii = dashboard.voice, dashboard.voice.ascii_only
         self._fleet = dashboard.fleet
+        self._items: list[wire.SyncStatus] = []  # as they stand
         self._order: list[Key] = []
+        self._longest = 0  # cells of the longest name
+        self._arranged_at: tuple[int, Listing] | None = None
         self._arranged_as: Listing | None = None
         self._later: Timer | None = None
 
     def body(self) -> ComposeResult:
         yield Counts(self._voice)
         with Vertical(id="organisations", classes="panel"):
-            yield Grid(rows.columns(98, ()), ascii_only=self._ascii)
+            yield Grid(rows.columns(98, 0), ascii_only=self._ascii)
             yield Note("", id="note")
         yield Input(placeholder="words, !word, state:failing, system:, last:", id="filter", compact=True)
         yield Lines(self._sentences, id="sentences")
@@ -83,18 +86,19 @@ class Overview(Acting):
 
     def draw(self) -> None:
         app, fleet = self.dashboard, self._fleet
-        self.marked &= fleet.items.keys()
         items = self._arranged()
-        self.query_one(Counts).show([item.health for item in fleet.items.values()])
         grid, note = self.query_one(Grid), self.query_one("#note", Note)
-        chosen = rows.columns(self.query_one("#organisations").content_size.width, [rows.name_of(i) for i in items])
-        grid.show(
-            rows.rows(
-                items, chosen, self._voice, app.now(),
+        chosen = rows.columns(self.query_one("#organisations").content_size.width, self._longest)
+
+        known = {key_of(item): item for item in items}  # one may be removed before the list is drawn again
+
+        def row(key: Key) -> GridRow:
+            return rows.row(
+                fleet.items.get(key) or known[key], chosen, self._voice, app.now(),
                 times=app.times, marked=self.marked, asked=app.actions.asked, is_faded=not fleet.is_live,
-            ),
-            chosen,
-        )  # fmt: skip
+            )  # fmt: skip
+
+        grid.show_keys(self._order, row, chosen)
         said = self._note(items)
         note.show(said)
         note.display, grid.display = bool(said), not said
@@ -104,15 +108,23 @@ class Overview(Acting):
 
     def _arranged(self) -> list[wire.SyncStatus]:
         """In order; in the order it had while a hand is on the keys, unless that hand changed the order."""
+        state = (self._fleet.revision, self.listing)
+        if state == self._arranged_at:
+            return self._items
+        self._arranged_at = state
+        self.marked &= self._fleet.items.keys()
+        self.query_one(Counts).show([item.health for item in self._fleet.items.values()])
         items = self.listing.arranged(self._fleet.items.values())
         held_s = HOLD_S - self.dashboard.since_key_s()
         if held_s > 0 and self._arranged_as == self.listing and self._order:
             places = {key: place for place, key in enumerate(self._order)}
             held = sorted(items, key=lambda item: places.get(key_of(item), len(places)))
-            if held != items and self._later is None:
-                self._later = self.set_timer(held_s, self._hold_over)
+            if held != items:
+                self._arranged_at = None
+                self._later = self._later or self.set_timer(held_s, self._hold_over)
             items = held
-        self._order, self._arranged_as = [key_of(item) for item in items], self.listing
+        self._items, self._order, self._arranged_as = items, [key_of(item) for item in items], self.listing
+        self._longest = max((present.width(rows.name_of(item)) for item in items), default=0)
         return items
 
     def _hold_over(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from rich.segment import Segment
@@ -89,7 +89,9 @@ class Grid(ScrollView, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self._columns, self._ascii, self._head = tuple(columns), ascii_only, int(has_header)
-        self._rows: list[GridRow] = []
+        self._keys: list[Hashable] = []
+        self._make: Callable[[Any], GridRow] = {}.__getitem__
+        self._rows: dict[int, GridRow] = {}  # by place; those that can be seen, and some that could be
         self._at: dict[Hashable, int] = {}
         self._cursor: Hashable = None
         self._painted: dict[int, tuple[tuple[object, ...], Strip]] = {}
@@ -103,35 +105,50 @@ class Grid(ScrollView, can_focus=True):
 
     @property
     def keys(self) -> list[Any]:
-        return [row.key for row in self._rows]
+        return list(self._keys)
 
     def show(self, rows: Sequence[GridRow], columns: Sequence[GridColumn] | None = None) -> None:
         """Show these rows in this order. The cursor stays on its key; where that is gone, on its place."""
-        anew = columns is not None and tuple(columns) != self._columns
-        if columns is not None and anew:
+        self.show_keys([row.key for row in rows], {row.key: row for row in rows}.__getitem__, columns)
+
+    def show_keys(
+        self,
+        keys: Sequence[Hashable],
+        make: Callable[[Any], GridRow],
+        columns: Sequence[GridColumn] | None = None,
+    ) -> None:
+        """As `show`, for many rows: `make` is asked for those that can be seen, and later for others."""
+        anew = (columns is not None and tuple(columns) != self._columns) or list(keys) != self._keys
+        if columns is not None:
             self._columns = tuple(columns)
-        before, self._rows = self._rows, list(rows)
-        was_at = self._at.get(self._cursor, 0)
-        self._at = {row.key: index for index, row in enumerate(self._rows)}
-        was_on = self._cursor
+        was_at, was_on = self._at.get(self._cursor, 0), self._cursor
+        if anew:
+            self._keys = list(keys)
+            self._at = {key: index for index, key in enumerate(self._keys)}
         if self._cursor not in self._at:
-            self._cursor = self._rows[min(was_at, len(self._rows) - 1)].key if self._rows else None
-        size = Size(self._line_cells, len(self._rows) + self._head)
+            self._cursor = self._keys[min(was_at, len(self._keys) - 1)] if self._keys else None
+        self._make = make
+        size = Size(self._line_cells, len(self._keys) + self._head)
         if size != self.virtual_size:
             self.virtual_size = size
-        if anew or len(before) != len(self._rows):
-            self.refresh()
-        else:
-            for index, (old, new) in enumerate(zip(before, self._rows, strict=True)):
-                if old != new:
-                    self._refresh_row(index)
+        self._look(anew)
         if self._cursor != was_on:
             self.post_message(self.Moved(self, self._cursor))
-        moved_to = self._at.get(self._cursor, 0)
-        if moved_to != was_at:
-            self._refresh_row(was_at)
-            self._refresh_row(moved_to)
+        if self._at.get(self._cursor, 0) != was_at:
             self._into_view()
+
+    def _look(self, anew: bool) -> None:
+        """Make the rows that can be seen; draw those that differ, or all of them."""
+        first = int(self.scroll_y)
+        seen = range(first, min(len(self._keys), first + self.size.height))
+        rows = {index: self._make(self._keys[index]) for index in seen}
+        before, self._rows = self._rows, rows
+        if anew:
+            self.refresh()
+            return
+        for index, row in rows.items():
+            if before.get(index) != row:
+                self._refresh_row(index)
 
     def move_to(self, key: Hashable) -> None:
         """Put the cursor on that row, if it is there."""
@@ -150,15 +167,15 @@ class Grid(ScrollView, can_focus=True):
     # --- moving ---------------------------------------------------------------------------------------------------
 
     def action_move(self, by: int) -> None:
-        if self._rows:
+        if self._keys:
             index = self._at.get(self._cursor, 0) + by
-            self.move_to(self._rows[max(0, min(len(self._rows) - 1, index))].key)
+            self.move_to(self._keys[max(0, min(len(self._keys) - 1, index))])
 
     def action_page(self, by: int) -> None:
         self.action_move(by * max(1, self.scrollable_content_region.height - self._head))
 
     def action_edge(self, last: int) -> None:
-        self.action_move(len(self._rows) if last else -len(self._rows))
+        self.action_move(len(self._keys) if last else -len(self._keys))
 
     def action_open(self) -> None:
         if self._cursor is not None:
@@ -173,8 +190,8 @@ class Grid(ScrollView, can_focus=True):
                 self.post_message(self.HeaderPressed(self, column))
             return
         index = place.y - self._head + int(self.scroll_y)
-        if index < len(self._rows):
-            key = self._rows[index].key
+        if index < len(self._keys):
+            key = self._keys[index]
             if key == self._cursor:
                 self.action_open()
             self.move_to(key)
@@ -217,9 +234,9 @@ class Grid(ScrollView, can_focus=True):
             style = base
         else:
             index = y - self._head + int(self.scroll_y)
-            if not 0 <= index < len(self._rows):
+            if not 0 <= index < len(self._keys):
                 return Strip.blank(cells, base)
-            row = self._rows[index]
+            row = self._rows.get(index) or self._rows.setdefault(index, self._make(self._keys[index]))
             style = self._row_style(row, base)
             strip = self._painted_row(index, row, style)
         return strip.crop_extend(int(self.scroll_x), int(self.scroll_x) + cells, style)

@@ -36,7 +36,7 @@ _titles: Final[WeakKeyDictionary[Widget, str]] = WeakKeyDictionary()
 
 
 def entitle(widget: Widget, text: str) -> None:
-    """Give it this title: as `Text`, for a `str` is read as markup; only if it differs, for it draws the widget anew."""
+    """Give it this title: as `Text`, for a `str` is read as markup; only if it differs, for that draws it anew."""
     shown = Text(present.clean(text), no_wrap=True)
     if _titles.get(widget) != shown.plain:
         _titles[widget] = shown.plain
