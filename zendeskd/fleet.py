@@ -120,6 +120,12 @@ class Plan:
     unchanged: tuple[str, ...]
 
 
+def patch(draft: OrganizationDraft, here: Sequence[NewOrganization], defaults: Defaults, seal: Seal) -> Plan:
+    """Lay a change of one organisation over the fleet that is `here`; nothing if it has gone. Raises Invalid."""
+    merged = [merge(draft, one, defaults, seal) for one in here if one.id == draft.id]
+    return Plan((), tuple(one for one in merged if one is not None), ())
+
+
 def plan(draft: ImportDraft, here: Sequence[NewOrganization], defaults: Defaults, seal: Seal) -> Plan:
     """Lay an import over the fleet that is `here`. Raises Invalid with everything that is wrong."""
     known = {one.id: one for one in here}

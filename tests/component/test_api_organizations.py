@@ -12,8 +12,8 @@ import pytest
 from tests.fakes import page
 from tests.fixtures.control import CREDENTIALS, TOKEN, YEARLY, Control
 from tests.waiting import wait_for
+from zendeskd import fleet, wire
 from zendeskd import jobs as jobs_module
-from zendeskd import wire
 from zendeskd.client import ApiError
 from zendeskd.errors import CredentialError, NetworkError, StorageError
 from zendeskd.models import ApiToken, Secret
@@ -176,6 +176,34 @@ def test_a_change_is_seen_at_once(control: Control) -> None:
     (part,) = changed.integrations
     assert (part.base_url, part.timezone, part.lookback) == ("https://help.acme.example", "Europe/Berlin", "all")
     assert control.client().sync_status_one("acme").organization_name == "Acme AG"
+
+
+@pytest.mark.parametrize("by_import", [False, True])
+def test_a_change_does_not_undo_what_was_asked_meanwhile(
+    control: Control, monkeypatch: pytest.MonkeyPatch, by_import: bool
+) -> None:
+    control.add(credentials=None, isActive=True)
+    merge, others = fleet.merge, []
+
+    def slowly(*given: object) -> object:
+        def stop_and_reschedule() -> None:
+            control.jobs.set_interval("acme", "zendesk", "ana", "@daily")
+            control.jobs.stop("acme", "zendesk", "ana")
+
+        others.append(threading.Thread(target=stop_and_reschedule))
+        others[0].start()
+        others[0].join(0.3)  # over, where it need not wait for its turn
+        return merge(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fleet, "merge", slowly)
+    if by_import:
+        document = {"id": "acme", "integrations": [{"lookback": "30d"}]}
+        assert control.client().import_organizations(file_of(document), update=True).updated == ["acme"]
+    else:
+        control.client().set_organization("acme", integrations={"zendesk": wire.IntegrationPatch(lookback="30d")})
+    others[0].join(10)
+    (part,) = control.client().organization("acme").integrations
+    assert (part.is_active, part.interval, part.lookback) == (False, "@daily", "30d")
 
 
 def test_another_account_is_refused_once_something_was_read(control: Control) -> None:

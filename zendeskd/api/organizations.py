@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -52,11 +52,12 @@ def change(asked: Asked) -> wire.OrganizationDocument:
     context, org = asked.context, asked.path["org"]
     context.store.fleet.organization(org)
     draft = drafts.read_patch(org, asked.body)
-    here = next(one for one in context.store.fleet.export() if one.id == org)
-    merged = fleet.merge(draft, here, context.defaults, _seal(context))
-    if merged is not None:
-        context.store.fleet.apply([], [merged], context.now())
-        _adopt(context, [merged])
+
+    def merged(here: Sequence[NewOrganization]) -> fleet.Plan:
+        return fleet.patch(draft, here, context.defaults, _seal(context))
+
+    done = context.store.fleet.amend(merged, context.now())
+    _adopt(context, done.update)
     return document(context, org)
 
 
@@ -82,7 +83,12 @@ def import_fleet(asked: Asked) -> wire.ImportResult:
     context = asked.context
     draft = drafts.read_import(asked.body, parse_credential)
     asked.target = "fleet"
-    plan = fleet.plan(draft, context.store.fleet.export(), context.defaults, _seal(context))
+
+    def laid_over(here: Sequence[NewOrganization]) -> fleet.Plan:
+        return fleet.plan(draft, here, context.defaults, _seal(context))
+
+    store = context.store.fleet
+    plan = laid_over(store.export()) if draft.dry_run else store.amend(laid_over, context.now())
     result = wire.ImportResult(
         dry_run=draft.dry_run,
         added=[one.id for one in plan.add],
@@ -90,8 +96,7 @@ def import_fleet(asked: Asked) -> wire.ImportResult:
         unchanged=list(plan.unchanged),
     )
     asked.note = f"{len(plan.add)} added, {len(plan.update)} updated{' (dry run)' if draft.dry_run else ''}"
-    if not draft.dry_run and (plan.add or plan.update):
-        context.store.fleet.apply(plan.add, plan.update, context.now())
+    if not draft.dry_run:
         _adopt(context, [*plan.add, *plan.update])
     return result
 

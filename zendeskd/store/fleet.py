@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from peewee import JOIN, SQL
@@ -52,6 +52,19 @@ class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
     integrations: tuple[NewIntegration, ...] = ()
 
 
+class Changes(Protocol):
+    """What is to be added and updated."""
+
+    @property
+    def add(self) -> Sequence[NewOrganization]: ...
+
+    @property
+    def update(self) -> Sequence[NewOrganization]: ...
+
+
+C = TypeVar("C", bound=Changes)
+
+
 class Fleet(Part):
     """Any thread may call any method; each raises StorageError when the disk says no."""
 
@@ -91,8 +104,12 @@ class Fleet(Part):
     def export(self) -> list[NewOrganization]:
         """The fleet as it would be added again: configuration only, no secret, no position."""
         with self._db.snapshot():
-            integrations = self._db.rows(t.Integration.select().order_by(t.Integration.id))
-            organizations = self.organizations()
+            return self._export()
+
+    def _export(self) -> list[NewOrganization]:
+        """The same inside the caller's transaction."""
+        integrations = self._db.rows(t.Integration.select().order_by(t.Integration.id))
+        organizations = self.organizations()
         parts: dict[str, list[NewIntegration]] = {}
         for row in integrations:
             new = {name: row[name] for name in ("system_type", *CONFIGURATION)}
@@ -118,19 +135,15 @@ class Fleet(Part):
         credentials where none are given. Raises Conflict if one to add is there, NotFound if one to update is not.
         """
         with self._db.writing():
-            for new in add:
-                if self._db.rows(t.Organization.select(t.Organization.id).where(t.Organization.id == text(new.id))):
-                    raise Conflict(f"There is an organisation {new.id} already.", hint="Change it, or remove it first.")
-                row = {"id": text(new.id), "created_at": stamp(now), **_organization_columns(new)}
-                self._db.execute(t.Organization.insert(row))
-                for part in new.integrations:
-                    self._put(new.id, part, now)
-            for new in update:
-                query = t.Organization.update(_organization_columns(new)).where(t.Organization.id == text(new.id))
-                if not self._db.execute(query):
-                    raise self._no_organization(new.id)
-                for part in new.integrations:
-                    self._put(new.id, part, now)
+            self._apply(add, update, now)
+
+    def amend(self, plan: Callable[[list[NewOrganization]], C], now: datetime) -> C:
+        """Apply what `plan` makes of the fleet as it is, in one transaction: what somebody else changes at the same
+        moment comes before it or after it and is not undone. `plan` only computes; what it raises changes nothing."""
+        with self._db.writing():
+            changes = plan(self._export())
+            self._apply(changes.add, changes.update, now)
+            return changes
 
     def change_organization(
         self, org_id: str, *, name: str | None = None, timezone: str | None = None, tags: Sequence[str] | None = None
@@ -216,6 +229,21 @@ class Fleet(Part):
             self._db.execute(query)
 
     # --- inside a transaction -------------------------------------------------------------------------------------
+
+    def _apply(self, add: Sequence[NewOrganization], update: Sequence[NewOrganization], now: datetime) -> None:
+        for new in add:
+            if self._db.rows(t.Organization.select(t.Organization.id).where(t.Organization.id == text(new.id))):
+                raise Conflict(f"There is an organisation {new.id} already.", hint="Change it, or remove it first.")
+            row = {"id": text(new.id), "created_at": stamp(now), **_organization_columns(new)}
+            self._db.execute(t.Organization.insert(row))
+            for part in new.integrations:
+                self._put(new.id, part, now)
+        for new in update:
+            query = t.Organization.update(_organization_columns(new)).where(t.Organization.id == text(new.id))
+            if not self._db.execute(query):
+                raise self._no_organization(new.id)
+            for part in new.integrations:
+                self._put(new.id, part, now)
 
     def _put(self, org_id: str, new: NewIntegration, now: datetime) -> None:
         here = (t.Integration.organization_id == text(org_id)) & (t.Integration.system_type == new.system_type)
