@@ -121,6 +121,18 @@ def cut(text: str, cells: int, *, ascii_only: bool = False) -> str:
     return "".join(kept) + mark if cells > 0 else ""
 
 
+def wrapped(text: str, cells: int, *, indent: int = 0) -> list[str]:
+    """`text` in lines of at most `cells`, broken at blanks; a word that is longer stays whole. The lines after the
+    first begin with `indent` blanks."""
+    lines = [""]
+    for part in re.findall(r"^ +|[^ ]+ *", text):
+        if width(lines[-1]) + width(part.rstrip()) > cells and lines[-1].strip():
+            lines[-1] = lines[-1].rstrip()
+            lines.append(" " * indent)
+        lines[-1] += part
+    return lines
+
+
 # --- times and numbers ------------------------------------------------------------------------------------------------
 
 
@@ -358,9 +370,32 @@ def verified(one: wire.Reconciled, now: datetime) -> str:
 
 
 class Column(NamedTuple):
+    """`spare`: where there is no room for all columns, the one with the highest goes first; 0 never goes."""
+
     title: str
     least: int = 0  # cells
     right: bool = False
+    spare: int = 0
+
+
+LAST_LEAST: Final = 8
+"""Cells that the last column of a table, which is cut, keeps at least if it has so much to say."""
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], cells: int) -> list[int]:
+    """The places of the columns that go into lines of `cells` beside each other, two cells between them."""
+    wide = [
+        max(column.least, width(column.title), *(width(row[place].text) for row in rows))
+        for place, column in enumerate(columns)
+    ]
+    wide[-1] = min(max(columns[-1].least, LAST_LEAST), wide[-1])
+    places = list(range(len(columns)))
+    while sum(wide[place] + 2 for place in places) - 2 > cells:
+        place = max(places, key=lambda each: columns[each].spare)
+        if not columns[place].spare:
+            break
+        places.remove(place)
+    return places
 
 
 def rows_of_text(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:

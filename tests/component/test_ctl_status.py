@@ -154,3 +154,62 @@ def test_an_unquoted_schedule_is_told_to_be_quoted(zendeskctl: Zendeskctl) -> No
     done = zendeskctl("schedule", "*/30", "file1", "file2")
     assert done.code == 2
     assert "quote it" in done.err
+
+
+# --- lines that fit a terminal ----------------------------------------------------------------------------------------
+
+LONG = "Zendesk did not answer within thirty seconds, which it did not do four times in a row before that either."
+
+
+def _tables(scripted: ScriptedDaemon) -> list[tuple[list[str], str, str]]:
+    """Command line, what must be there at 80 columns, and what only where there is room."""
+    run = mockup.run(8815, "acme-production-eu", status="failed", error_code="network_error", error_message=LONG)
+    run.started_at, run.records_processed = mockup.ago(days=3), 1_211_087
+    scripted.answer("runs", wire.RunList(items=[run], next=None))
+    record = mockup.record(organization_id="acme-production-eu", requester="Dana Whitfield-Montgomery the Third")
+    record.updated_at = mockup.ago(days=3)
+    scripted.answer("records", wire.RecordList(items=[record], next=None))
+    compared = mockup.reconciled("acme-production-eu", finished_at=mockup.ago(days=3), status="failed")
+    compared.error_message = LONG
+    scripted.answer("reconciliations", wire.ReconcileList(items=[compared]))
+    organization = "acme-production-europe-and-the-rest"
+    item = mockup.status(organization, why="not reachable, as was")
+    scripted.answer("sync_status", mockup.listing([item]))
+    return [
+        (["runs"], "\u2717 network", "schedule"),
+        (["records"], "Payment page answer", "urgent"),
+        (["reconcile", "--last"], "\u2717 failed", "12,003"),
+        (["status"], organization, "12,003"),
+    ]
+
+
+def test_at_80_columns_no_table_wraps(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    for words, kept, spared in _tables(scripted):
+        narrow = zendeskctl(*words, terminal=True, environ={"COLUMNS": "80", "NO_COLOR": "1"})
+        assert max(map(len, narrow.out.splitlines())) <= 80, narrow.out
+        assert (kept in narrow.out, spared in narrow.out) == (True, False), narrow.out
+
+
+def test_without_a_terminal_nothing_is_cut_or_left_out(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    for words, kept, spared in _tables(scripted):
+        out = zendeskctl(*words, environ={"COLUMNS": "80"}).out
+        assert (kept in out, spared in out, "\u2026" in out) == (True, True, False)
+    assert LONG in zendeskctl("runs").out
+    assert LONG in zendeskctl("reconcile", "--last").out
+
+
+def test_sentences_and_hints_are_broken_at_words(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    said = wire.Explanation(happened=LONG, daemon="Tries again.", you="zendeskctl credentials check wayne")
+    scripted.answer("sync_status", mockup.one(mockup.status(explanation=said)))
+    out = zendeskctl("explain", "wayne", terminal=True, environ={"COLUMNS": "80"}).out
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[2].startswith("          ")
+    assert " ".join(f"{lines[1][10:]} {lines[2].strip()}".split()) == LONG
+    assert f"happened  {LONG}\n" in zendeskctl("explain", "wayne").out
+    scripted.refuse("sync_status", 404, "not_found", LONG, hint=LONG)
+    err = zendeskctl("explain", "wayne", terminal=True, environ={"COLUMNS": "80"}).err
+    assert max(map(len, err.splitlines())) <= 80
+    assert err.splitlines()[-1].startswith("  ")
+    assert " ".join(err.split()) == f"zendeskctl: {LONG} {LONG}"
+    assert zendeskctl("explain", "wayne").err == f"zendeskctl: {LONG}\n  {LONG}\n"

@@ -199,3 +199,32 @@ def test_known_until_says_when_it_is_not_complete() -> None:
     assert present.known_until(mockup.status(total_records=1), NOW) == "1 ticket, up to date 2m ago"
     item = mockup.status(last_success_at=None, total_records=0)
     assert present.known_until(item, NOW + timedelta(hours=1)) == "0 tickets, not complete yet"
+
+
+# --- what fits into a line --------------------------------------------------------------------------------------------
+
+
+@given(st.text(alphabet="ab -\u4e2d", max_size=60), st.integers(4, 30), st.integers(0, 3))
+def test_wrapped_text_keeps_its_words_and_fits(text: str, cells: int, indent: int) -> None:
+    lines = present.wrapped(text, cells, indent=indent)
+    assert " ".join(lines).split() == text.split()
+    for line in lines:
+        assert present.width(line.rstrip()) <= cells or len(line.split()) == 1
+
+
+def test_wrapped_lines_go_on_below_the_text() -> None:
+    assert present.wrapped("you       log in again and retry", 20, indent=10) == [
+        "you       log in",
+        "          again and",
+        "          retry",
+    ]
+    assert present.wrapped("  short", 20) == ["  short"]
+
+
+def test_columns_go_by_their_rank_until_the_rest_fits() -> None:
+    columns = [Column("ORG", 5), Column("A", 5, spare=1), Column("B", 5, spare=2), Column("WHY")]
+    row = [Cell("acme"), Cell("a"), Cell("b"), Cell("because of something")]
+    assert present.fitting(columns, [row], 29) == [0, 1, 2, 3]  # the last is cut to eight cells
+    assert present.fitting(columns, [row], 28) == [0, 1, 3]
+    assert present.fitting(columns, [row], 21) == [0, 3]
+    assert present.fitting(columns, [row], 3) == [0, 3]

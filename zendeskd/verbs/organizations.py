@@ -203,11 +203,11 @@ def _list(call: Call) -> Exit:
         return Exit.OK
     columns = [
         Column("ORG", 9),
-        Column("SYSTEM", 7),
-        Column("INTERVAL", 12),
-        Column("ZONE", 12),
-        Column("LOGIN", 9),
-        Column("TAGS", 4),
+        Column("SYSTEM", 7, spare=4),
+        Column("INTERVAL", 12, spare=1),
+        Column("ZONE", 12, spare=2),
+        Column("LOGIN", 9, spare=3),
+        Column("TAGS", 4, spare=5),
         Column("NAME"),
     ]
     rows: list[list[Cell]] = []

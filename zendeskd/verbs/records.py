@@ -48,13 +48,13 @@ def _records(call: Call) -> Exit:
         return Exit.OK
     now = call.now()
     columns = [
-        Column("ID", 6, right=True),
+        Column("ID", 6, right=True, spare=3),
         Column("RECORD", 14),
-        Column("STATUS", 8),
-        Column("PRIO", 6),
-        Column("CHANGED UTC", 11),
-        Column("REQUESTER", 12),
-        Column("TITLE"),
+        Column("STATUS", 8, spare=1),
+        Column("PRIO", 6, spare=5),
+        Column("CHANGED UTC", 11, spare=2),
+        Column("REQUESTER", 12, spare=4),
+        Column("TITLE", 20),
     ]
     terminal.table(columns, [_record_row(item, now) for item in reply.items])
     if reply.next is not None:

@@ -40,13 +40,13 @@ def _runs(call: Call) -> Exit:
         Column("RUN", 6, right=True),
         Column("ORG", 9),
         Column("STARTED UTC", 11),
-        Column("TOOK", 6, right=True),
+        Column("TOOK", 6, right=True, spare=1),
         Column("RESULT", 11),
-        Column("READ", 7, right=True),
-        Column("NEW", 6, right=True),
-        Column("UPD", 6, right=True),
-        Column("SKIP", right=True),
-        Column("BY", 8),
+        Column("READ", 7, right=True, spare=2),
+        Column("NEW", 6, right=True, spare=3),
+        Column("UPD", 6, right=True, spare=4),
+        Column("SKIP", right=True, spare=5),
+        Column("BY", 8, spare=6),
         Column("WHY"),
     ]
     terminal.table(columns, [_run_row(call, run, now) for run in reply.items])
@@ -85,7 +85,7 @@ def _run(call: Call) -> Exit:
     if call.terminal.json:
         call.terminal.document(run)
     else:
-        call.terminal.lines(described(call, run, call.now()))
+        call.terminal.lines(described(call, run, call.now()), indent=10)
     return Exit.OK
 
 

@@ -77,9 +77,9 @@ def _columns(wide: bool) -> list[Column]:
         Column("ORG", 9),
         Column("NOW", 12),
         Column("LAST", 11),
-        Column("AGE", 6, right=True),
-        Column("NEXT", 7, right=True),
-        Column("TICKETS", 7, right=True),
+        Column("AGE", 6, right=True, spare=2),
+        Column("NEXT", 7, right=True, spare=3),
+        Column("TICKETS", 7, right=True, spare=4),
     ]
     if wide:
         columns += [
@@ -126,7 +126,7 @@ def _explain(call: Call) -> Exit:
     if call.terminal.json:
         call.terminal.document(item)
     else:
-        call.terminal.lines(explained(item, call.now()))
+        call.terminal.lines(explained(item, call.now()), indent=10)
     return Exit.OK
 
 

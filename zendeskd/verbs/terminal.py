@@ -14,7 +14,7 @@ from typing import Final, TextIO
 
 import msgspec
 
-from zendeskd.present import Cell, Column, Tone, Voice, cut, rows_of_text, width
+from zendeskd.present import Cell, Column, Tone, Voice, cut, fitting, rows_of_text, width, wrapped
 from zendeskd.verbs.exits import NotConfirmed, UsageProblem
 
 _COLORS: Final[Mapping[Tone, str]] = {"good": "32", "warn": "33", "bad": "1;31", "busy": "34", "dim": "2"}
@@ -41,6 +41,7 @@ class Terminal:
         on_terminal = stdout.isatty()
         self.color = on_terminal and not (no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb")
         self.width = _columns(stdout, environ) if on_terminal else None
+        self._talk_width = _columns(stderr, environ) if stderr.isatty() else None
         self.voice = Voice(ascii_only=ascii_only or not _can_show_glyphs(stdout))
 
     @property
@@ -56,14 +57,21 @@ class Terminal:
         """One line of data. `text` must be clean already."""
         self._write(self.stdout, self._painted(Cell(text, tone)) + "\n")
 
-    def lines(self, texts: Sequence[str]) -> None:
+    def lines(self, texts: Sequence[str], *, indent: int | None = None) -> None:
+        """Lines of data. On a terminal those that are too long are broken at words if `indent` says how far in they go
+        on."""
         for text in texts:
-            self.line(text)
+            whole = indent is None or self.width is None
+            for line in [text] if whole else wrapped(text, self.width or 0, indent=indent or 0):
+                self.line(line)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, whole: bool = False) -> None:
-        """A title row and the rows. On a terminal the last column is cut to what is left, unless `whole`."""
-        if self.voice.ascii_only:
-            rows = [[Cell(cell.text, cell.tone) for cell in row] for row in rows]
+        """A title row and the rows. On a terminal columns that can be spared are left out until the lines fit, and the
+        last one is cut to what is left, unless `whole`."""
+        if self.width is not None and not whole:
+            places = fitting(columns, rows, self.width)
+            columns = [columns[place] for place in places]
+            rows = [[row[place] for place in places] for row in rows]
         for row in rows_of_text(columns, rows):
             last = row[-1]
             if self.width is not None and not whole:
@@ -78,8 +86,11 @@ class Terminal:
             self.complain(text)
 
     def complain(self, text: str) -> None:
-        """To stderr, -q or not."""
-        self._write(self.stderr, text + "\n")
+        """To stderr, -q or not; on a terminal long lines are broken at words."""
+        lines = text.split("\n")
+        if (cells := self._talk_width) is not None:
+            lines = [part for line in lines for part in wrapped(line, cells, indent=len(line) - len(line.lstrip(" ")))]
+        self._write(self.stderr, "".join(f"{line}\n" for line in lines))
         self.stderr.flush()
 
     def confirm(self, question: str, *, typed: str | None = None) -> None:
