@@ -294,3 +294,19 @@ def test_long_names_get_the_room_there_is(scripted: ScriptedDaemon) -> None:
             assert "something quite long to say here" in one.text()
 
     asyncio.run(drive())
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "ansi-dark", "ansi-light"])
+def test_every_theme_shows_the_same_words_and_where_the_cursor_is(scripted: ScriptedDaemon, theme: str) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted, (80, 24), theme=theme) as one:
+            await one.press("j")
+            assert "token rejected, 401" in one.line("globex")
+            grid = one.app.screen.query_one("Grid")
+            with_cursor, without = grid.render_line(2), grid.render_line(3)
+            assert one.cursor in with_cursor.text and one.cursor not in without.text
+            one_style, other = list(with_cursor)[1].style, list(without)[1].style
+            assert one_style and other and one_style.bgcolor != other.bgcolor
+
+    asyncio.run(drive())
