@@ -416,6 +416,7 @@ def test_a_reader_that_leaves_a_transaction_open_is_not_used_again(counted: Data
         (sqlite3.SQLITE_BUSY, "locked"),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, "locked"),
         (sqlite3.SQLITE_LOCKED, "locked"),
+        (sqlite3.SQLITE_PROTOCOL, "locked"),
         (sqlite3.SQLITE_READONLY, "read-only"),
         (sqlite3.SQLITE_READONLY_DBMOVED, "read-only"),
         (sqlite3.SQLITE_PERM, "read-only"),

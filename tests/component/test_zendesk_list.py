@@ -255,10 +255,13 @@ def test_other_refusals_are_not_the_cursors_fault(loopback: Loopback) -> None:
         list(opened.source.pages(Position("list")))
 
 
+@pytest.mark.parametrize("cursor", ["same", None, ""])
 @pytest.mark.parametrize("path", ["/api/v2/tickets", "/api/v2/deleted_tickets"])
-def test_a_list_that_does_not_move_on_ends_the_walk(path: str, loopback: Loopback, lists: Lists) -> None:
+def test_a_list_that_does_not_move_on_ends_the_walk(
+    path: str, cursor: str | None, loopback: Loopback, lists: Lists
+) -> None:
     key = path.rpartition("/")[2]
-    stuck = Reply({key: [], "meta": {"has_more": True, "after_cursor": "same"}})
+    stuck = Reply({key: [], "meta": {"has_more": True, "after_cursor": cursor}})
     loopback.answer = lambda seen: stuck if seen.path == path else lists(seen)
     with Opened(loopback, strategy="list") as opened, pytest.raises(CursorStuck):
         list(opened.source.pages(Position("list")))

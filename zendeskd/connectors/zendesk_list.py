@@ -166,24 +166,24 @@ class ListReader:
         newest: datetime | None = None  # nothing on this page may be newer, if the order is the one asked for
         is_sorted = True
         while True:
-            page, times, following = self._deleted_page(cursor, oldest)
+            page, times, meta = self._deleted_page(cursor, oldest)
             is_sorted = is_sorted and _is_falling(times, newest)
             newest = times[-1] if times else newest
             # a list in another order than the one asked for is read to its end
-            if following is None or (is_sorted and newest is not None and newest < oldest):
+            if not meta.has_more or (is_sorted and newest is not None and newest < oldest):
                 page.end_of_stream = True
                 page.cursor = Place(after, began).text()
                 page.watermark = datetime.fromtimestamp(began, UTC) - OVERLAP
                 yield page
                 return
-            if following == cursor:
+            if not meta.after_cursor or meta.after_cursor == cursor:
                 raise CursorStuck("The list of deleted tickets says there is more but its cursor does not move on.")
-            cursor = following
+            cursor = meta.after_cursor
             page.cursor = Place(after, since, began, cursor).text()
             yield page
 
-    def _deleted_page(self, cursor: str | None, oldest: datetime) -> tuple[Page, list[datetime], str | None]:
-        """One page of deletions, their times, and the cursor of the next page (None: this is the last)."""
+    def _deleted_page(self, cursor: str | None, oldest: datetime) -> tuple[Page, list[datetime], _Meta]:
+        """One page of deletions, their times, and what the list says of the next page."""
         try:
             listing = self._listing_of_deleted(cursor)
         except Rejected as error:
@@ -203,8 +203,7 @@ class ListReader:
             times.append(at)
             if at >= oldest:
                 page.deletions.append(Deletion(str(one.id), "ticket", stamp(at)))
-        has_more = listing.meta.has_more and bool(listing.meta.after_cursor)
-        return page, times, listing.meta.after_cursor if has_more else None
+        return page, times, listing.meta
 
     def _listing_of_deleted(self, cursor: str | None) -> _DeletedListing:
         place: dict[str, str | int] = {} if cursor is None else {"page[after]": cursor}
