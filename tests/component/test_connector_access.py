@@ -402,6 +402,33 @@ def test_a_token_answer_is_stored_even_if_the_run_is_cancelled_and_closed_meanwh
     assert door.stored.credential.refresh_token.reveal() == "access-1-refresh"
 
 
+FIREWALL = Reply(b"<html>Access denied", 403, {"Content-Type": "text/html"})
+
+
+def test_a_lone_403_of_a_firewall_is_asked_once_more(loopback: Loopback) -> None:
+    loopback.script = [FIREWALL, EMPTY]
+    with Opened(loopback) as opened:
+        assert pages(opened)[-1].end_of_stream
+        assert opened.time.waited == [1.0]
+        assert opened.reasons == ["HTTP 403 with a web page, asking once more"]
+        assert (opened.source.calls.api_calls, opened.source.calls.retries) == (2, 1)
+
+
+def test_a_403_of_a_firewall_that_stays_counts_as_permission(loopback: Loopback) -> None:
+    loopback.script = [FIREWALL]
+    with Opened(loopback) as opened:
+        error = failing(opened, PermissionDenied)
+        assert (error.code, error.status, len(loopback.seen)) == ("permission_error", 403, 2)
+        assert "certain IP addresses" in error.hint
+
+
+def test_a_firewall_before_the_token_endpoint_costs_no_grant(loopback: Loopback) -> None:
+    loopback.script = [FIREWALL, Reply({"access_token": "t", "expires_in": 1800, "scope": "read"}), EMPTY]
+    with Opened(loopback, door=MemoryDoor(StoredCredential(CLIENT))) as opened:
+        assert pages(opened)[-1].end_of_stream
+    assert [seen.path for seen in loopback.seen][:2] == ["/oauth/tokens"] * 2
+
+
 def test_a_scope_that_was_not_granted_explains_the_403(loopback: Loopback) -> None:
     loopback.answer = lambda seen: (
         Reply({"access_token": "t", "scope": "tickets:write"})

@@ -10,13 +10,15 @@ from zendeskd.connectors.auth import Authorizer, TokenAnswer, decode_token
 from zendeskd.connectors.base import CredentialDoor
 from zendeskd.connectors.budgets import ACCOUNT, AccountBudgets
 from zendeskd.connectors.exchange import TRIES, Exchange
-from zendeskd.connectors.faults import Answer, Unauthorized
+from zendeskd.connectors.faults import Answer, Unauthorized, WebPage403
 from zendeskd.connectors.transport import Request, Transport
 from zendeskd.connectors.waits import Patience, Time
 from zendeskd.errors import PermissionDenied
 from zendeskd.models import CallStats, Integration, State, Waiting
 
-PAUSE_AFTER_401_S: Final = 1.0
+PAUSE_S: Final = 1.0
+"""Before a call that was refused is sent as it was once more."""
+
 FEW_TRIES: Final = 2
 """For a call that a person waits for."""
 TOKEN_WHOLE_S: Final = 30.0
@@ -57,12 +59,16 @@ class Account:
         ask_again: bool = True,
     ) -> T:
         """An authorized call: see Exchange.ask. After a 401 a renewed token is tried, or once more the fixed one
-        (a lone 401 happens), unless `ask_again` is False. Raises CredentialError when that is refused too."""
+        (a lone 401 happens, and so does a 403 of a firewall), unless `ask_again` is False. Raises CredentialError or
+        PermissionDenied when that is refused too."""
 
-        def ask() -> T:
+        def ask_once() -> T:
             return self._exchange.ask(
                 request, kind, decode, headers=self._headers, shrink=shrink, most_tries=most_tries
             )
+
+        def ask() -> T:
+            return self._past_a_firewall(ask_once) if ask_again else ask_once()
 
         try:
             try:
@@ -71,7 +77,7 @@ class Account:
                 if not self._auth.after_401():
                     if not ask_again:
                         raise
-                    self._patience.wait(PAUSE_AFTER_401_S, State.RETRYING, "HTTP 401, asking once more")
+                    self._patience.wait(PAUSE_S, State.RETRYING, "HTTP 401, asking once more")
                 self.stats.retries += 1
             return ask()
         except Unauthorized as error:
@@ -84,6 +90,15 @@ class Account:
         self._patience.end()
         self._transport.close()
 
+    def _past_a_firewall(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives; once more after a pause where a web page refused it."""
+        try:
+            return ask()
+        except WebPage403:
+            self._patience.wait(PAUSE_S, State.RETRYING, "HTTP 403 with a web page, asking once more")
+            self.stats.retries += 1
+        return ask()
+
     def _headers(self) -> Mapping[str, str]:
         return {"Authorization": self._auth.header()}
 
@@ -92,6 +107,7 @@ class Account:
         transport = Transport(self.base_url, read_s=TOKEN_WHOLE_S, whole_s=TOKEN_WHOLE_S)
         try:
             exchange = Exchange(transport, self.budgets, self._patience, self.stats, self.time)
-            return exchange.ask(lambda: Request("/oauth/tokens", body=ask), ACCOUNT, decode_token)
+            request = Request("/oauth/tokens", body=ask)
+            return self._past_a_firewall(lambda: exchange.ask(lambda: request, ACCOUNT, decode_token))
         finally:
             transport.close()

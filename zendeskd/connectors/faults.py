@@ -61,6 +61,10 @@ class Unauthorized(CredentialError):
     name: str = ""
 
 
+class WebPage403(PermissionDenied):
+    """403 with a web page. It may be of a firewall before Zendesk, which refuses a call now and then, or of Zendesk."""
+
+
 class Limited(RunError):
     """429. Never leaves the connector: it is waited for."""
 
@@ -134,7 +138,7 @@ def _refused(answer: Answer, name: str, message: str, about: Mapping[str, Any]) 
             **about,
         )
     if answer.body.lstrip()[:1] == b"<":
-        return PermissionDenied(
+        return WebPage403(
             f"{answer.host} refused the call with a web page (HTTP 403).",
             hint="Is the account suspended, or access limited to certain IP addresses?",
             **about,
