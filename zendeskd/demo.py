@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -212,14 +213,16 @@ def _wait_for_runs(client: Client, process: subprocess.Popen[bytes]) -> dict[str
 
 def _look_around(folder: Path, socket: Path, accounts: dict[str, Account], process: subprocess.Popen[bytes]) -> int:
     """Keep things happening until ctrl+c."""
-    python = f"{Path(sys.executable).parent}/zendeskctl"
+    programs = Path(sys.executable).parent
+    dashboard = [f"  {programs}/zendeskd-tui                   the dashboard"] if find_spec("textual") else []
     _say(
         "",
         "The daemon runs. In another terminal:",
         f"  export ZENDESKD_SOCKET={socket}",
-        f"  {python}                     all organisations",
-        f"  {python} explain globex      why, and what to do",
-        f"  {python} watch               one line a change",
+        *dashboard,
+        f"  {programs}/zendeskctl                     all organisations",
+        f"  {programs}/zendeskctl explain globex      why, and what to do",
+        f"  {programs}/zendeskctl watch               one line a change",
         f"  sqlite3 {folder / 'state' / 'zendeskd.db'}",
         "ctrl+c here ends it and removes everything.",
     )

@@ -185,17 +185,9 @@ class Jobs:
         with self._dispatch.commands:
             post = self._post(org, system)
             was_active = post.integration.is_active
-            self._dispatch.change(
-                post,
-                {
-                    "is_active": False,
-                    "state": State.STOPPED,
-                    "blocked_at": None,
-                    "stopped_by": by,
-                    "stop_reason": reason,
-                    "stopped_until": until,
-                },
-            )
+            if was_active or reason is not None or until is not None:  # a second stop says more, or changes nothing
+                stopped = {"is_active": False, "state": State.STOPPED, "blocked_at": None}
+                self._dispatch.change(post, stopped | {"stopped_by": by, "stop_reason": reason, "stopped_until": until})
             self._dispatch.plan(post, *due_next(post.integration, post.cron, self._now()))
             self._dispatch.end(post, "stopped")
             self._dispatch.end_census(post, "stopped")

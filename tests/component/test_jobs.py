@@ -323,7 +323,8 @@ def test_stop_ends_the_run_and_start_brings_it_back(fleet: Fleet, gate: Callable
     assert fleet.ended(status=RunStatus.CANCELLED).end_reason == "stopped"
     view = fleet.idle()
     assert (view.state, view.why, view.integration.next_run_at) == (State.STOPPED, "ana: change freeze", None)
-    assert not jobs.stop("acme", "zendesk", "ana")
+    assert not jobs.stop("acme", "zendesk", "ben")
+    assert jobs.view("acme", "zendesk").why == "ana: change freeze"
     assert jobs.trigger("acme", "zendesk", "ana").joined is False
     fleet.ended()
     assert fleet.idle().state is State.STOPPED
