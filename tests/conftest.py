@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [  # one that another imports comes before it
     "tests.fixtures.scripted",
@@ -20,6 +21,10 @@ pytest_plugins = [  # one that another imports comes before it
     "tests.fixtures.simulated",
     "tests.fixtures.stores",
 ]
+
+# a busy machine is slow at drawing examples, which says nothing about the code
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 
 _OURS = ("ZENDESKD_", "XDG_", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY")
 _OURS += ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY")

@@ -9,6 +9,7 @@ from zendeskd.api import shapes
 from zendeskd.api.asked import Asked, Endpoint, known_system
 from zendeskd.api.query import row_id
 from zendeskd.errors import BadRequest, NotFound
+from zendeskd.models import RunStatus
 
 LIMIT_MAX: Final = 1000
 
@@ -37,7 +38,9 @@ def run(asked: Asked) -> wire.RunDocument:
         raise NotFound(f"there is no run {asked.path['id'][:80]!r}", hint="zendeskctl runs lists them")
     live = asked.context.jobs.live_run(number)  # asked first: a run that ends meanwhile is then read as ended
     row = asked.context.store.runs.get(number)
-    return shapes.run_document(row, None if live is None else shapes.live_run(live, ()))
+    if live is None or row.status is not RunStatus.RUNNING:
+        return shapes.run_document(row, None)
+    return shapes.run_document(row, shapes.live_run(live, ()))
 
 
 ENDPOINTS: Final = (
