@@ -278,10 +278,13 @@ class Dispatch:
 
     def _finish_comparison(self, post: Post, result: Reconciliation) -> None:
         """Holds `commands`. Raises StorageError with the result kept for later."""
-        with self._roster.lock:
-            post.reconciled, post.uncompared, post.census = result, result, None
-        self._write(lambda: self._ledger.reconciliations.finish(result))
-        post.uncompared = None
+        left: Reconciliation | None = result
+        try:
+            self._write(lambda: self._ledger.reconciliations.finish(result))
+            left = None
+        finally:
+            with self._roster.lock:
+                post.reconciled, post.uncompared, post.census = result, left, None
         self._count_set_aside(post)
         with contextlib.suppress(NotFound):
             post.take(self._ledger.fleet.integration_by_id(post.integration.id))

@@ -77,12 +77,12 @@ class Framed(Screen[None]):
     # --- the frame ------------------------------------------------------------------------------------------------
 
     def draw_frame(self) -> None:
-        if not self.is_mounted:
-            return
+        top, banner = self.query_one_optional("#headline", Lines), self.query_one_optional("#banner", Lines)
+        if not self.is_mounted or top is None or banner is None:
+            return  # not there yet, or being taken away: the frame that was asked for comes too late
         app = self.dashboard
         self.set_class(not app.fleet.is_live, "-lost")
-        self.query_one("#headline", Lines).draw()
-        banner = self.query_one("#banner", Lines)
+        top.draw()
         banner.display = headline.is_shown(app.fleet, app.now())
         if banner.display:
             banner.draw()
