@@ -18,6 +18,7 @@ pytest_plugins = [  # one that another imports comes before it
     "tests.fixtures.commandline",
     "tests.fixtures.control",
     "tests.fixtures.daemons",
+    "tests.fixtures.fleets",
     "tests.fixtures.simulated",
     "tests.fixtures.stores",
 ]
