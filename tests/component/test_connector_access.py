@@ -66,7 +66,7 @@ def failing(opened: Opened, kind: type[RunError] = RunError) -> RunError:
         (Reply({"error": "x"}, 500), "HTTP 500, try 2 of 5"),
         (Reply(b"<html>oops", 502), "HTTP 502, try 2 of 5"),
         (Reply(b"<html>suspended", headers={"Content-Type": "text/html"}), "unreadable answer, try 2 of 5"),
-        (Reply(b'{"tickets":[', close=True), "unreadable answer, try 2 of 5"),
+        (Reply(b'{"tickets":[', headers={"Connection": "close"}, close=True), "unreadable answer, try 2 of 5"),
         (Reply(b'{"tickets":[]}'), "unreadable answer, try 2 of 5"),
         (Reply(raw=b"", close=True), "not reachable, try 2 of 5"),
     ],
