@@ -41,6 +41,9 @@ log = structlog.get_logger("zendeskd.runs.dispatch")
 
 T = TypeVar("T")
 
+SLOW_REFUSAL_S: Final = 1.0
+"""A write that was refused after this long waited for something; a full disk refuses at once."""
+
 LENDS_AFTER: Final = timedelta(seconds=3)
 """A run that waits longer than this for a rate limit lends its worker."""
 
@@ -129,7 +132,8 @@ class Dispatch:
             return write()
         except StorageError as error:
             now = self._bench.monotonic()
-            self._refused, self._refused_until = error, now + (now - begun)
+            if now - begun >= SLOW_REFUSAL_S:
+                self._refused, self._refused_until = error, now + (now - begun)
             raise
 
     # --- runs -------------------------------------------------------------------------------------------------------
