@@ -26,11 +26,9 @@ def test_an_end_that_cannot_be_written_is_kept_and_written_later(fleet: Fleet) -
     fleet.add()
     fleet.failing["finish"] = 1
     jobs = fleet.start([page(1, end=True)])
-    shown = wait_for(
-        lambda: (v := jobs.view("acme", "zendesk")).integration.last_error_code == "storage_error" and v, "the failure"
-    )
-    assert "The disk is full." in shown.happened
-    assert shown.run is None
+    wait_for(lambda: jobs.view("acme", "zendesk").integration.last_error_code == "storage_error", "the failure")
+    wait_for(lambda: jobs.view("acme", "zendesk").run is None, "the end of the run")
+    assert "The disk is full." in jobs.view("acme", "zendesk").happened
     assert fleet.rows()[0].status is RunStatus.RUNNING
     jobs.clock.bring_forward("minute", utcnow())
     fleet.ended()
