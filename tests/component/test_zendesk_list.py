@@ -223,6 +223,19 @@ def test_a_deletion_that_cannot_be_read_is_set_aside(loopback: Loopback, lists: 
     assert "deleted ticket" in pages[-1].quarantined[0].reason
 
 
+def test_half_a_surrogate_pair_in_a_subject_holds_up_no_deletion(loopback: Loopback, lists: Lists) -> None:
+    def answer(seen: Seen) -> Reply:
+        if seen.path == "/api/v2/deleted_tickets":
+            row = rb'{"id":2,"subject":"\ud83d \u0000","deleted_at":"2026-11-23T11:00:00Z"}'
+            return Reply(b'{"deleted_tickets":[%b],"meta":{"has_more":false}}' % row)
+        return lists(seen)
+
+    loopback.answer = answer
+    pages = walk(loopback, Position("list"))
+    assert gone(pages) == [2]
+    assert pages[-1].quarantined == []
+
+
 # --- cursors ----------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
@@ -19,6 +23,16 @@ _ESCAPES: Final = re.compile(
 def mask(data: bytes) -> bytes:
     """The same JSON, byte for byte as long, with U+FFFD for escaped NULs and half surrogate pairs."""
     return _ESCAPES.sub(lambda found: b"\\ufffd" if found["bad"] else found[0], data)
+
+
+def decoded(body: bytes, type: type[T]) -> T:
+    """What the JSON says, with U+FFFD for odd text that the parser refuses. Raises what msgspec raises."""
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.json.decode(mask(body), type=type)
 
 
 def slices(body: bytes, masked: bytes, parts: Iterable[bytes]) -> list[bytes]:

@@ -14,6 +14,7 @@ from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.base import CredentialDoor, Source
 from zendeskd.connectors.budgets import ACCOUNT, Accounts
 from zendeskd.connectors.faults import Answer
+from zendeskd.connectors.odd_text import decoded
 from zendeskd.connectors.transport import Request
 from zendeskd.connectors.waits import Time
 from zendeskd.connectors.zendesk_export import ExportReader, PageSize
@@ -143,7 +144,7 @@ class ZendeskSource:
 
 def _decode_me(answer: Answer) -> _Me:
     try:
-        return msgspec.json.decode(answer.body, type=_MeEnvelope).user
+        return decoded(answer.body, _MeEnvelope).user
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResponse(
             f"{answer.host} did not answer like a Zendesk account.",

@@ -22,7 +22,7 @@ import msgspec
 
 from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.faults import Answer, Rejected
-from zendeskd.connectors.odd_text import text_of
+from zendeskd.connectors.odd_text import decoded, text_of
 from zendeskd.connectors.transport import Request
 from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope
 from zendeskd.errors import BadResponse, CursorInvalid, CursorStuck
@@ -257,7 +257,7 @@ def _tickets_request(cursor: str | None, size: int = PAGE) -> Request:
 
 def _decode_listing_of_deleted(answer: Answer) -> _DeletedListing:
     try:
-        return msgspec.json.decode(answer.body, type=_DeletedListing)
+        return decoded(answer.body, _DeletedListing)  # subjects are people's text
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResponse(
             f"{answer.host} answered with something else than the list of deleted tickets.",
