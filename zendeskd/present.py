@@ -80,6 +80,7 @@ class Cell(NamedTuple):
 
 _HOSTILE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _HOSTILE_IN_BLOCK: Final = re.compile(_HOSTILE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
+_RISKY_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _BREAKS: Final = re.compile(r"\r\n?|[\n\t\u2028\u2029]")
 
 
@@ -92,6 +93,11 @@ def clean(text: str | None) -> str:
 def clean_block(text: str | None) -> str:
     """As `clean`, but line breaks and tabs stay."""
     return _HOSTILE_IN_BLOCK.sub("\ufffd", re.sub(r"\r\n?|[\u2028\u2029]", "\n", text or ""))
+
+
+def json_text(encoded: bytes) -> str:
+    """JSON whose strings hold no character a terminal acts on; equal to what it was."""
+    return _RISKY_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", encoded.decode())
 
 
 def width(text: str) -> int:
@@ -364,6 +370,39 @@ def verified(one: wire.Reconciled, now: datetime) -> str:
     differences = plural(sum(kinds.values()), "difference")
     mended = f": {found}; {number(one.repaired)} repaired" if found else ""
     return f"{clock(one.finished_at, now)}, {differences}{mended}"
+
+
+def backups(known: wire.BackupStatus, now: datetime) -> str:
+    """The last backup and the next: `03:00:04 UTC, 412 MB; next 25 Nov 03:00 UTC`."""
+    due = f"next {clock(known.next_at, now)}" if known.next_at else "no schedule"
+    if known.running is not None:
+        return f"going on since {clock(known.running.started_at, now)}; {due}"
+    if not known.recent:
+        return f"none yet; {due}"
+    last = known.recent[0]
+    if last.trouble is None:
+        return f"{clock(last.finished_at, now)}, {size(last.bytes)}; {due}"
+    good = next((one for one in known.recent if one.trouble is None), None)
+    before = f"last good {clock(good.finished_at, now)}" if good is not None else "no good one"
+    return f"FAILED {clock(last.finished_at, now)}: {clean(last.trouble)} {before}; {due}"
+
+
+# --- records and links ------------------------------------------------------------------------------------------------
+
+
+def record_name(item: wire.RecordItem) -> str:
+    """`acme/zendesk/48213`, as `zendeskctl record` takes it."""
+    return clean(f"{item.organization_id}/{item.source_system}/{item.external_id}")
+
+
+def relation(link: wire.LinkItem) -> str:
+    """`escalated to`; with `(in)` when it is the other end that says so."""
+    return clean(link.relation.replace("_", " ")) + (" (in)" if link.direction == "in" else "")
+
+
+def origin(link: wire.LinkItem) -> str:
+    """`source`, or `manual, ana`."""
+    return clean(link.origin + (f", {link.created_by}" if link.created_by else ""))
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

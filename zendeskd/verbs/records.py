@@ -12,7 +12,6 @@ from zendeskd.errors import NotFound
 from zendeskd.present import Cell, Column
 from zendeskd.verbs.base import Call, Verb, add_system, positive
 from zendeskd.verbs.exits import Exit, UsageProblem
-from zendeskd.verbs.terminal import json_text
 
 # --- records ----------------------------------------------------------------------------------------------------------
 
@@ -62,16 +61,11 @@ def _records(call: Call) -> Exit:
     return Exit.OK
 
 
-def name_of(item: wire.RecordItem) -> str:
-    """`acme/zendesk/48213`, as `record` takes it."""
-    return present.clean(f"{item.organization_id}/{item.source_system}/{item.external_id}")
-
-
 def _record_row(item: wire.RecordItem, now: datetime) -> list[Cell]:
     gone = item.deleted_at is not None
     return [
         Cell(str(item.id)),
-        Cell(name_of(item)),
+        Cell(present.record_name(item)),
         Cell("deleted", "dim") if gone else Cell(present.clean(item.status) or "-"),
         Cell(present.clean(item.priority) or "-"),
         Cell(present.clock(item.updated_at, now, zone=False)),
@@ -105,7 +99,7 @@ def _record(call: Call) -> Exit:
         raise UsageProblem("--raw and --json do not go together: --raw is the source's own JSON")
     record = call.daemon.record(record_name(options.id))
     if options.raw:
-        terminal.line(record.raw if terminal.width is None else json_text(record.raw.encode(errors="replace")))
+        terminal.line(record.raw if terminal.width is None else present.json_text(record.raw.encode(errors="replace")))
     elif terminal.json:
         terminal.document(record)
     else:
@@ -116,7 +110,7 @@ def _record(call: Call) -> Exit:
 def _show_record(call: Call, record: wire.RecordDocument) -> None:
     now, clean, terminal = call.now(), present.clean, call.terminal
     fields = [
-        ("record", f"{name_of(record)}   (id {record.id})"),
+        ("record", f"{present.record_name(record)}   (id {record.id})"),
         ("status", clean(record.status)),
         ("priority", clean(record.priority)),
         ("requester", clean(record.requester)),
@@ -203,11 +197,11 @@ def _show_links(call: Call, links: Sequence[wire.LinkItem]) -> None:
     ]
     rows = [
         [
-            Cell(clean(link.relation.replace("_", " ")) + (" (in)" if link.direction == "in" else "")),
+            Cell(present.relation(link)),
             Cell(clean(link.system)),
             Cell(clean(link.external_id)),
             Cell("not here yet", "dim") if link.record_id is None else Cell(clean(link.status) or "-"),
-            Cell(clean(link.origin + (f", {link.created_by}" if link.created_by else ""))),
+            Cell(present.origin(link)),
             Cell(clean(link.title) or "-"),
         ]
         for link in links

@@ -7,18 +7,17 @@ Not a terminal: no colour, nothing cut. `--json`: one document. All text that re
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from getpass import getpass
 from typing import Final, TextIO
 
 import msgspec
 
+from zendeskd import present
 from zendeskd.present import Cell, Column, Tone, Voice, cut, fitting, rows_of_text, width, wrapped
 from zendeskd.verbs.exits import NotConfirmed, UsageProblem
 
 _COLORS: Final[Mapping[Tone, str]] = {"good": "32", "warn": "33", "bad": "1;31", "busy": "34", "dim": "2"}
-_RISKY_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Terminal:
@@ -51,7 +50,7 @@ class Terminal:
 
     def document(self, reply: object) -> None:
         """One JSON document, one line. Raises BrokenPipeError and OSError as the stream does."""
-        self.line(json_text(msgspec.json.encode(reply)))
+        self.line(present.json_text(msgspec.json.encode(reply)))
 
     def line(self, text: str = "", tone: Tone = "plain") -> None:
         """One line of data. `text` must be clean already."""
@@ -123,11 +122,6 @@ class Terminal:
     def _write(self, stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
         stream.write(text.encode(encoding, "replace").decode(encoding))
-
-
-def json_text(encoded: bytes) -> str:
-    """JSON whose strings hold no character a terminal acts on; equal to what it was."""
-    return _RISKY_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", encoded.decode())
 
 
 def _can_show_glyphs(stream: TextIO) -> bool:

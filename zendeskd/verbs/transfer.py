@@ -13,7 +13,6 @@ from zendeskd import present, wire
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.verbs.base import Call, Verb
 from zendeskd.verbs.exits import Exit, UsageProblem
-from zendeskd.verbs.terminal import json_text
 
 
 def _prepare_import(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +100,7 @@ def _prepare_export(parser: argparse.ArgumentParser) -> None:
 
 def _export(call: Call) -> Exit:
     reply = call.daemon.export_organizations()
-    text = json_text(msgspec.json.format(msgspec.json.encode(reply), indent=2))
+    text = present.json_text(msgspec.json.format(msgspec.json.encode(reply), indent=2))
     if call.options.file is None:
         call.terminal.line(text)
         return Exit.OK

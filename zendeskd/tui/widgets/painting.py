@@ -32,15 +32,31 @@ def content(cells: Iterable[Cell | str]) -> Content:
     return Content.assemble(*((part.text, COLOURS[part.tone]) if COLOURS[part.tone] else part.text for part in parts))
 
 
-_titles: Final[WeakKeyDictionary[Widget, str]] = WeakKeyDictionary()
+_titles: Final[WeakKeyDictionary[Widget, Text]] = WeakKeyDictionary()
+_subtitles: Final[WeakKeyDictionary[Widget, Text]] = WeakKeyDictionary()
 
 
-def entitle(widget: Widget, text: str) -> None:
-    """Give it this title: as `Text`, for a `str` is read as markup; only if it differs, for that draws it anew."""
+def entitle(widget: Widget, text: str, marks: Iterable[tuple[int, int]] = ()) -> None:
+    """Give it this title: as `Text`, for a `str` is read as markup; only if it differs, for that draws it anew.
+    `marks`: from where to where something was found in it."""
     shown = Text(present.clean(text), no_wrap=True)
-    if _titles.get(widget) != shown.plain:
-        _titles[widget] = shown.plain
+    for begin, end in marks:
+        shown.stylize("reverse", begin, end)
+    if not _is_same(_titles.get(widget), shown):
+        _titles[widget] = shown
         widget.border_title = shown
+
+
+def subtitle(widget: Widget, text: str) -> None:
+    """As `entitle`, in its lower edge."""
+    shown = Text(present.clean(text), no_wrap=True)
+    if not _is_same(_subtitles.get(widget), shown):
+        _subtitles[widget] = shown
+        widget.border_subtitle = shown
+
+
+def _is_same(one: Text | None, other: Text) -> bool:
+    return one is not None and one.plain == other.plain and one.spans == other.spans
 
 
 def padded(text: str, cells: int, *, right: bool = False, ascii_only: bool = False) -> str:
