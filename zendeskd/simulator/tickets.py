@@ -15,7 +15,7 @@ from typing import Final
 
 from zendeskd.simulator.people import AGENTS, People
 from zendeskd.simulator.rows import AI_AGENT, DELETED, SCRUBBED, STRANGE, Ticket
-from zendeskd.simulator.texts import PARAGRAPHS, SUBJECTS, paragraphs, quoted, subjects, tag_lists
+from zendeskd.simulator.texts import PARAGRAPHS, SUBJECTS, TOPICS, inner, paragraphs, quoted, subjects, tag_lists
 
 _STATUSES: Final = (b"open", b"pending", b"solved", b"closed", b"open", b"solved", b"hold", b"solved")
 _STATUSES_NEW: Final = (b"new", b"open", b"pending", b"open")
@@ -56,7 +56,7 @@ class Writer:
         self._initial = initial
         self._key = blake2b(f"{seed}/{account}".encode(), digest_size=32).digest()
         self._base = int.from_bytes(self._key[:4])
-        self._paragraphs = max(1, round((body_bytes - _SKELETON) / 265))
+        self._paragraphs = max(1, round((body_bytes - _SKELETON) / 210))
         self._requesters = max(1, people.users - AGENTS)
         self._support = quoted(f"support@{people.domain}")
 
@@ -71,7 +71,7 @@ class Writer:
         agent = (drawn[2] + revision) % (AGENTS + 3)  # the last three: nobody
         assigned = agent < AGENTS
         status = self._status(drawn[3], revision, flags)
-        subject, description = self._text(drawn, ticket)
+        subject, description = self._text(drawn, ticket, requester)
         kind, problem, has_incidents = self._kind(ticket_id, drawn[6])
         fields = self._custom_fields[(drawn[7] + revision) % _CUSTOM] + b',{"id":%d,"value":"%d"}]' % (
             self._base + 900_000_000_000,
@@ -130,22 +130,24 @@ class Writer:
     def subject(self, ticket: Ticket) -> bytes:
         """JSON text without its quotes."""
         drawn = struct.unpack("<16H", blake2b(b"%d" % ticket.id, key=self._key, digest_size=32).digest())
-        return self._text(drawn, ticket)[0]
+        return self._text(drawn, ticket, 0)[0]
 
     def _status(self, drawn: int, revision: int, flags: int) -> bytes:
         if flags & DELETED:
             return b"deleted"
         return _STATUSES_NEW[revision] if drawn % 8 == 0 and revision < 4 else _STATUSES[(drawn + revision) % 8]
 
-    def _text(self, drawn: tuple[int, ...], ticket: Ticket) -> tuple[bytes, bytes]:
+    def _text(self, drawn: tuple[int, ...], ticket: Ticket, requester: int) -> tuple[bytes, bytes]:
+        """(subject, description), of one topic, signed by who asks."""
         if ticket.flags & SCRUBBED:
             return b"SCRUBBED", b"X"
-        subject = b"%b (%d)" % (subjects()[drawn[5] % SUBJECTS], ticket.id)
+        number = drawn[5] % SUBJECTS
+        subject = subjects()[number]
         if ticket.flags & STRANGE:
             subject = b"\\u0000%b \\ud800" % subject
-        pool, first = paragraphs(), drawn[4] * 3 + ticket.id
-        text = b"".join([pool[(first + n * 97) % PARAGRAPHS] for n in range(self._paragraphs)])
-        return subject, b"%b%b" % (text, subject)
+        pool, topic, first = paragraphs(), number % TOPICS, drawn[4] * 3 + ticket.id
+        text = b"".join([pool[((first + n) * TOPICS + topic) % PARAGRAPHS] for n in range(self._paragraphs)])
+        return subject, b"%bKind regards,\\n%b" % (text, inner(self._people.name(requester)))
 
     def _via(self, drawn: int, requester: int) -> bytes:
         channel = drawn % 8
