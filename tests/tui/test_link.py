@@ -40,12 +40,10 @@ def test_lost_and_back(scripted: ScriptedDaemon) -> None:
             await one.press("R")
             await one.until(lambda: one.app.fleet.connection.reason == "missing", "the reason")
             one.app.fleet.connection.next_try_at = one.app.fleet.connection.lost_at
+            one.app.socket = Path("/run/zendeskd/control.sock")  # as it is shown: the real one's length would show too
             await one.pass_time(19)
             text = await one.shows("Connection lost", "NOT CONNECTED", "(19s ago)", "globex", "token rejected")
-            check(
-                "lost-100x30",
-                text.replace(str(scripted.path), "/run/zendeskd/control.sock".ljust(len(str(scripted.path)))),
-            )
+            check("lost-100x30", text)
             await one.pass_time(20)
             lines = one.text().splitlines()
             assert "systemctl status zendeskd" in lines[2], "after half a minute what to do comes first"

@@ -174,6 +174,58 @@ def test_the_filter_narrows_while_it_is_typed_and_escape_ends_it(scripted: Scrip
     asyncio.run(drive())
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("stat:failing", "Filter: there is no stat: but state:, system:, org:, last:."),
+        ("state:faling", "Filter: state: is never faling, but blocked, failing, late"),
+        ("last:netwrk", "Filter: last: is never netwrk, but ok, cancelled"),
+        ("!state:faling", "Filter: state: is never faling"),
+        ("acme system:jra", "Filter: system: is never jra, but zendesk"),
+    ],
+)
+def test_a_filter_that_can_never_match_says_so(scripted: ScriptedDaemon, typed: str, said: str) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted, (100, 30)) as one:
+            await one.press("/", *typed)
+            text = await one.shows(f"filter {typed} ?", said)
+            assert ("None of them matches" in text) == (not typed.startswith("!"))
+            await one.press("escape")
+            await one.shows_no("Filter:", f"{typed} ?")
+
+    asyncio.run(drive())
+
+
+def test_a_filter_that_matches_none_just_now_is_no_mistake(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted) as one:
+            for typed in ("state:late", "last:interrupted", "!last:never", "org:zzz", "la", "state:"):
+                await one.press("/", "ctrl+u", *typed)
+                assert "Filter:" not in one.text(), typed
+            await one.press("ctrl+u", *"last:ok state:queued")
+            assert listed(one) == ["stark"], "the words of the list itself are understood"
+
+    asyncio.run(drive())
+
+
+def test_escape_closes_the_filter_then_clears_the_marks(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted) as one:
+            await one.press("/", *"acme", "enter", "a")
+            assert "2 marked" in one.text() and "filter acme" in one.text()
+            await one.press("escape")
+            assert "2 marked" in one.text() and "filter none" in one.text()
+            await one.press("escape")
+            assert "marked" not in one.text()
+            await one.press("escape")
+            assert one.app.is_running and listed(one) == NAMES, "there is nothing behind the list"
+
+    asyncio.run(drive())
+
+
 def test_typing_in_the_filter_triggers_nothing(scripted: ScriptedDaemon) -> None:
     async def drive() -> None:
         fleet_of(scripted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from zendeskd import present, wire
+from zendeskd.models import FINISHED, RECORD_TYPES, State
 from zendeskd.tui.state import key_of, utc
 
 PROBLEMS: Final = frozenset({"blocked", "failing", "late", "failed", "retrying"})
@@ -68,6 +69,19 @@ class Listing:
         words = [*(["problems"] if self.only_problems else []), *self.filter.split()]
         return f"filter {' '.join(words) or 'none'}"
 
+    def not_understood(self, items: Iterable[wire.SyncStatus]) -> str:
+        """Which word of the filter can never match, and what could stand there; "" if each of them may."""
+        for word in self.filter.lower().split():
+            name, colon, value = word.lstrip("!").partition(":")
+            if colon and name not in _FIELDS:
+                return f"there is no {name}: but {', '.join(f'{field}:' for field in _FIELDS)}"
+            known = _VOCABULARY.get(name)
+            if not colon or known is None or any(value in each for each in known):
+                continue
+            if not any(value in text.lower() for item in items for text in _FIELDS[name](item)):
+                return f"{name}: is never {value}, but {', '.join(known)}"
+        return ""
+
 
 def _matches(item: wire.SyncStatus, word: str) -> bool:
     """`failing`, `!acme`, `state:failing`, `system:zendesk`, `last:network`."""
@@ -81,8 +95,10 @@ def _matches(item: wire.SyncStatus, word: str) -> bool:
 
 
 def _last(item: wire.SyncStatus) -> tuple[str, ...]:
+    """As the list shows it, and as the API says it."""
     code = present.last_error_code(item) if item.last_status == "failed" else None
-    return (item.last_status or "never", present.REASONS.get(code or "", ""))
+    shown = "ok" if item.last_status == "success" else present.REASONS.get(code or "", "")
+    return (item.last_status or "never", shown)
 
 
 _FIELDS: Final[dict[str, Callable[[wire.SyncStatus], tuple[str, ...]]]] = {
@@ -91,3 +107,9 @@ _FIELDS: Final[dict[str, Callable[[wire.SyncStatus], tuple[str, ...]]]] = {
     "org": lambda item: (item.organization_id,),
     "last": _last,
 }
+_VOCABULARY: Final[dict[str, tuple[str, ...]]] = {
+    "state": tuple(dict.fromkeys((*present.HEALTH_ORDER, *State))),
+    "last": ("ok", *sorted(FINISHED), "never", *present.REASONS.values()),
+    "system": tuple(RECORD_TYPES),
+}
+"""What can stand behind these, so that a word which never matches is told from one that matches none just now."""

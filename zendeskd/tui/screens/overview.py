@@ -22,7 +22,7 @@ from zendeskd.tui.state import Key, key_of
 from zendeskd.tui.widgets.grid import Grid, GridRow
 from zendeskd.tui.widgets.lines import Counts, Lines, Note
 from zendeskd.tui.widgets.log import LogView
-from zendeskd.tui.widgets.painting import entitle
+from zendeskd.tui.widgets.painting import entitle, wrapped
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
@@ -135,19 +135,26 @@ class Overview(Acting):
         total = len(self._fleet.items)
         count = str(total) if shown == total else f"{shown} of {total}"
         marked = f" · {len(self.marked)} marked" if self.marked else ""
-        return f"Organisations {count}{marked} · {self.listing.order_words()} · {self.listing.filter_words()}"
+        doubt = " ?" if self._not_understood() else ""
+        return f"Organisations {count}{marked} · {self.listing.order_words()} · {self.listing.filter_words()}{doubt}"
+
+    def _not_understood(self) -> str:
+        wrong = self.listing.not_understood(self._fleet.items.values())
+        return f"Filter: {wrong}." if wrong else ""
 
     def _note(self, items: Sequence[wire.SyncStatus]) -> str:
         if self._fleet.heard_at is None:
             return "" if not self._fleet.is_live else EMPTY
         if not self._fleet.items:
             return EMPTY
-        return "" if items else "\n None of them matches. esc shows all again."
+        return "" if items else f"\n None of them matches. esc shows all again.\n\n {self._not_understood()}".rstrip()
 
     def _sentences(self, cells: int) -> list[list[Cell]]:
         item = self._fleet.items.get(self.query_one(Grid).cursor_key)
         if item is None:
             return [[Cell("")], [Cell("")]]
+        if wrong := self._not_understood():
+            return [[Cell(f" {line}", "warn")] for line in [*wrapped(wrong, cells - 2), ""][:2]]
         return rows.sentences(item, self.dashboard.now(), cells, ascii_only=self._ascii)
 
     def _time(self, text: str) -> str:
