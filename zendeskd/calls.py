@@ -31,7 +31,7 @@ class Call(Generic[T]):
     operation: Operation
     reply: type[T]
     path: str
-    params: dict[str, str]
+    params: dict[str, str | list[str]]
     body: bytes | None = None
     timeout_s: float = QUICK_S
     also: tuple[int, ...] = ()  # statuses beyond 2xx that carry the reply, not a problem
@@ -54,7 +54,9 @@ def _call(
     return Call(operation, reply, path, given, encoded, timeout_s, also)
 
 
-def _text(value: object) -> str:
+def _text(value: object) -> str | list[str]:
+    if isinstance(value, (list, tuple)):
+        return [str(each) for each in value]
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -131,7 +133,7 @@ def plan_resync(org: str, since: str, system: str = "zendesk") -> Call[wire.Resy
 
 
 def tickets(
-    org: str | None = None,
+    org: str | Sequence[str] | None = None,
     system: str = "zendesk",
     *,
     status: str | None = None,
@@ -141,13 +143,14 @@ def tickets(
     limit: int | None = None,
     after: str | None = None,
 ) -> Call[wire.RecordList]:
-    """The records of one system, newest change first; `after` is the `next` of the page before."""
+    """The records of one system, newest change first; `after` is the `next` of the page before. `org` may be several;
+    none of them: every one."""
     params = _record_params(org, status, tag, deleted, query, limit, after)
     return _call("tickets", wire.RecordList, parts={"system": system}, params=params)
 
 
 def records(
-    org: str | None = None,
+    org: str | Sequence[str] | None = None,
     *,
     system: str | None = None,
     record_type: str | None = None,
@@ -158,13 +161,13 @@ def records(
     limit: int | None = None,
     after: str | None = None,
 ) -> Call[wire.RecordList]:
-    """The records of every system, newest change first; `after` is the `next` of the page before."""
+    """The records of every system, newest change first; `after` is the `next` of the page before. `org` as above."""
     params = _record_params(org, status, tag, deleted, query, limit, after)
     return _call("records", wire.RecordList, params=params | {"system": system, "recordType": record_type})
 
 
 def _record_params(
-    org: str | None,
+    org: str | Sequence[str] | None,
     status: str | None,
     tag: str | None,
     deleted: bool | None,

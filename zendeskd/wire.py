@@ -312,6 +312,7 @@ class RecordItem(Reply, kw_only=True):
     updated_at: str | None
     deleted_at: str | None
     synced_at: str
+    link_count: int = 0  # of both directions
 
 
 class RecordList(Document, kw_only=True):

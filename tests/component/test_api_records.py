@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes import page
 from tests.fixtures.control import Control
 from zendeskd.client import ApiError
 
@@ -49,6 +50,38 @@ def test_pages_follow_each_other(standing: Control) -> None:
     third = client.records("acme", limit=2, after=second.next)
     assert [item.external_id for each in (first, second, third) for item in each.items] == ["5", "4", "3", "2", "1"]
     assert third.next is None
+
+
+def test_several_organisations_are_one_list(control: Control) -> None:
+    control.fill()
+    control.add("globex")
+    control.add("hooli")
+    for org in ("globex", "hooli"):
+        control.script([page(1, 2, end=True)])
+        control.ended(control.client().trigger(org).run_id)
+    client = control.client()
+    first = client.records(["acme", "globex"], limit=4)
+    second = client.records(["acme", "globex"], limit=4, after=first.next)
+    items = [*first.items, *second.items]
+    assert second.next is None
+    assert {item.organization_id for item in items} == {"acme", "globex"}
+    alone = [item for item in client.records().items if item.organization_id != "hooli"]
+    assert [item.id for item in items] == [item.id for item in alone]
+    assert len(client.tickets(["globex", "hooli"]).items) == 4
+    assert len(client.records([]).items) == 9
+    reply = control.http("GET", "/api/records?organizationId=acme&organizationId=globx")
+    assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+    reply = control.http("GET", "/api/records", params={"organizationId": [f"o{n}" for n in range(501)]})
+    assert (reply.status_code, reply.json()["field"]) == (422, "organizationId")
+    reply = control.http("GET", "/api/records?limit=1&limit=2")
+    assert (reply.status_code, reply.json()["field"]) == (422, "limit")
+
+
+def test_records_tell_how_many_links_they_have(standing: Control) -> None:
+    reply = standing.http("GET", "/api/zendesk?organizationId=acme")
+    counts = {item["externalId"]: item["linkCount"] for item in reply.json()["items"]}
+    assert counts == {"1": 1, "2": 0, "3": 1, "4": 0, "5": 1}
+    assert standing.client().record("acme/zendesk/3").link_count == 1
 
 
 @pytest.mark.parametrize(

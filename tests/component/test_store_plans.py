@@ -77,6 +77,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "records": lambda s: s.records.list(),
     "records, next page": lambda s: s.records.list(after=s.records.list(limit=10)[1]),
     "records of one": lambda s: s.records.list(org="org1", after=s.records.list(org="org1", limit=10)[1]),
+    "records of several": lambda s: s.records.list(org=["org1", "org2"], after=s.records.list(limit=10)[1]),
     "records of a system": lambda s: s.records.list(system="zendesk"),
     "records narrowed": lambda s: s.records.list(org="org1", status="open", deleted=False, tag="x"),
     "records searched": lambda s: s.records.list(org="org1", query="ticket 5"),
@@ -84,6 +85,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "a record": lambda s: s.records.get(5),
     "a record by its id": lambda s: s.records.find("org1", "zendesk", "5"),
     "links": lambda s: s.records.links(5),
+    "how many links": lambda s: s.records.link_counts(range(1, 101)),
     "total": lambda s: s.records.total(),
     "count since": lambda s: s.records.count_since(2, NOW),
     "runs": lambda s: s.runs.list(),
@@ -97,7 +99,7 @@ ASKED: dict[str, Callable[[Store], object]] = {
     "integrations": lambda s: s.fleet.integrations(),
 }
 
-SORTED = {"records narrowed", "records searched", "records searched, many hits"}
+SORTED = {"records narrowed", "records of several", "records searched", "records searched, many hits"}
 """What sorts a bounded number of rows that it picked by id."""
 
 WALKED = {"runs", "audit", "total", "integrations"}

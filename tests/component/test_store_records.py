@@ -86,6 +86,26 @@ def test_what_narrows_a_list(many: Store, monkeypatch: pytest.MonkeyPatch, few: 
     assert every(many, 50, org="nobody\0") == []
 
 
+@pytest.mark.parametrize("step", [1, 3, 500])
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_several_organisations_are_one_list(
+    many: Store, monkeypatch: pytest.MonkeyPatch, limit: int, step: int
+) -> None:
+    monkeypatch.setattr(records_module, "_STEP", step)
+    monkeypatch.setattr(records_module, "_LEAST", 1)
+    write(begin_run(many, add_organization(many, "hooli")), [record(200 + n) for n in range(5)])
+    together = [row.external_id for row in many.records.list(limit=100)[0] if row.organization_id in ("acme", "globex")]
+    assert len(together) == 35
+    assert every(many, limit, org=["acme", "globex"]) == together
+    assert every(many, limit, org=["globex", "nobody", "globex"]) == ["104", "103", "102", "101", "100"]
+    assert every(many, limit, org=["acme", "globex"], query="refund") == [
+        name for name in together if int(name) >= 100 or int(name) % 10 == 0
+    ]
+    monkeypatch.setattr(records_module, "FEW_HITS", 0)
+    assert len(every(many, limit, org=["acme", "globex"], query="refund", deleted=False)) == 8
+    assert len(every(many, limit, org=["acme", "hooli"], system="zendesk")) == 35
+
+
 def test_one_call_looks_at_a_bounded_number_and_goes_on(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records_module, "WALK_MOST", 10)
     monkeypatch.setattr(records_module, "_STEP", 5)
@@ -196,6 +216,13 @@ def test_a_link_is_seen_from_both_ends(linked: Store) -> None:
     assert linked.records.links(number(linked, "3")) == []
     with pytest.raises(NotFound):
         linked.records.links(99)
+
+
+def test_links_are_counted_from_both_ends(linked: Store) -> None:
+    one, two, three = (number(linked, name) for name in "123")
+    linked.records.add_link(one, ("zendesk", "77"), "related_to", None, NOW)
+    assert linked.records.link_counts([three, two, one, 99]) == {one: 2, two: 1, three: 0}
+    assert linked.records.link_counts([]) == {}
 
 
 def test_a_link_may_lead_to_what_is_not_here_yet(linked: Store, pages: RunPages) -> None:

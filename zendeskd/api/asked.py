@@ -69,7 +69,8 @@ Function = Callable[[Asked], msgspec.Struct | Answer]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One route and what answers it. `operations`: names of `OPERATIONS`; `where`: in the loop for what never
-    waits, in the threads for what asks the database, in those for slow work for what asks the source."""
+    waits, in the threads for what asks the database, in those for slow work for what asks the source; `several`: which
+    of the parameters may be given more than once."""
 
     operations: tuple[str, ...]
     method: str
@@ -79,3 +80,4 @@ class Endpoint:
     changes: bool = False
     where: Literal["loop", "threads", "slow"] = "threads"
     body_max: int = BODY_MAX
+    several: tuple[str, ...] = ()

@@ -14,21 +14,28 @@ from zendeskd.sync import parse_lookback
 
 
 class Query:
-    """The parameters of a request. Raises BadRequest for those that its call does not know, or that come twice."""
+    """The parameters of a request. Raises BadRequest for those that its call does not know, or that come twice and
+    are not among `several`."""
 
-    def __init__(self, given: Iterable[tuple[str, str]], known: Collection[str]) -> None:
+    def __init__(self, given: Iterable[tuple[str, str]], known: Collection[str], several: Collection[str] = ()) -> None:
         self._values: dict[str, str] = {}
+        self._lists: dict[str, list[str]] = {}
         for name, value in given:
             if name not in known:
                 hint = nearest(name, known) if known else "this call takes no parameters"
                 raise BadRequest(f"parameter {name!r} is not known here", hint=hint, field=name)
-            if name in self._values:
+            self._lists.setdefault(name, []).append(value)
+            if name in self._values and name not in several:
                 raise BadRequest(f"parameter {name!r} is given twice", hint="give it once", field=name)
             self._values[name] = value
 
     def text(self, name: str) -> str | None:
         """None if it is not given, or empty."""
         return self._values.get(name) or None
+
+    def texts(self, name: str) -> list[str]:
+        """All that are given and not empty, each once."""
+        return list(dict.fromkeys(value for value in self._lists.get(name, ()) if value))
 
     def required(self, name: str, example: str) -> str:
         value = self.text(name)

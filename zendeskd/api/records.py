@@ -11,12 +11,14 @@ from zendeskd import wire
 from zendeskd.api import shapes
 from zendeskd.api.asked import Asked, Endpoint, known_system
 from zendeskd.api.query import row_id
-from zendeskd.errors import NotFound
+from zendeskd.errors import BadRequest, NotFound
 from zendeskd.models import RECORD_TYPES
 from zendeskd.store.records import RecordRow
 
 LIMIT_MAX: Final = 500
+ORGS_MAX: Final = 500
 _QUERY: Final = ("organizationId", "status", "tag", "deleted", "q", "limit", "after")
+_SEVERAL: Final = ("organizationId",)
 _WORDS: Final = ("health", "status", "records", "sync-logs", "events", "organizations", "schedules", "reconcile")
 
 
@@ -51,11 +53,17 @@ def records(asked: Asked) -> wire.RecordList:
 
 def _list(asked: Asked, system: str | None, record_type: str | None) -> wire.RecordList:
     query = asked.query
-    org = query.text("organizationId")
-    if org is not None:
-        asked.context.store.fleet.organization(org)  # an unknown one is an error, not an empty list
-    rows, more = asked.context.store.records.list(
-        org=org,
+    orgs = query.texts("organizationId")
+    if len(orgs) > ORGS_MAX:
+        detail = f"organizationId is given {len(orgs)} times"
+        raise BadRequest(detail, hint=f"at most {ORGS_MAX} times, or not at all for every one", field="organizationId")
+    fleet, store = asked.context.store.fleet, asked.context.store.records
+    known = {one.id for one in fleet.organizations()} if len(orgs) > 1 else ()
+    for org in orgs:
+        if org not in known:
+            fleet.organization(org)  # an unknown one is an error, not an empty list
+    rows, more = store.list(
+        org=orgs,
         system=system,
         record_type=record_type,
         status=query.text("status"),
@@ -65,7 +73,8 @@ def _list(asked: Asked, system: str | None, record_type: str | None) -> wire.Rec
         limit=query.whole("limit", 50, 1, LIMIT_MAX),
         after=query.text("after"),
     )
-    return wire.RecordList(items=[shapes.record_item(row) for row in rows], next=more)
+    links = store.link_counts(row.id for row in rows)
+    return wire.RecordList(items=[shapes.record_item(row, links.get(row.id, 0)) for row in rows], next=more)
 
 
 def record(asked: Asked) -> wire.RecordDocument:
@@ -88,7 +97,7 @@ def named_record(asked: Asked) -> RecordRow:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("records",), "GET", "/api/records", records, (*_QUERY, "system", "recordType")),
+    Endpoint(("records",), "GET", "/api/records", records, (*_QUERY, "system", "recordType"), several=_SEVERAL),
     Endpoint(("record",), "GET", "/api/records/{id}", record),
 )
-SYSTEM_ENDPOINTS: Final = (Endpoint(("tickets",), "GET", "/api/{system}", tickets, _QUERY),)
+SYSTEM_ENDPOINTS: Final = (Endpoint(("tickets",), "GET", "/api/{system}", tickets, _QUERY, several=_SEVERAL),)

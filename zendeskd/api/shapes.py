@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec.structs import fields
 
@@ -198,13 +198,14 @@ def _config_fields(view: IntegrationView) -> dict[str, object]:
     }
 
 
-def record_item(row: RecordRow) -> wire.RecordItem:
-    return wire.RecordItem(**_record_fields(row))  # type: ignore[arg-type]
+def record_item(row: RecordRow, link_count: int) -> wire.RecordItem:
+    return wire.RecordItem(**_record_fields(row), link_count=link_count)  # type: ignore[arg-type]
 
 
-def record_document(row: RecordRow, links: Iterable[LinkRow]) -> wire.RecordDocument:
+def record_document(row: RecordRow, links: Collection[LinkRow]) -> wire.RecordDocument:
     return wire.RecordDocument(
         **_record_fields(row),  # type: ignore[arg-type]
+        link_count=len(links),
         body=row.body,
         raw=row.raw or "",
         source_version=row.source_version or 0,
@@ -214,7 +215,7 @@ def record_document(row: RecordRow, links: Iterable[LinkRow]) -> wire.RecordDocu
 
 
 def _record_fields(row: RecordRow) -> dict[str, object]:
-    names = (field.name for field in fields(wire.RecordItem) if field.name != "tags")
+    names = (field.name for field in fields(wire.RecordItem) if field.name not in {"tags", "link_count"})
     return {name: getattr(row, name) for name in names} | {"tags": list(row.tags)}
 
 

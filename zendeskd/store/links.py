@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -35,6 +37,15 @@ _L = t.RecordLink
 _R = t.FlowRecord
 _OUT: Final = (_L.source_system, _L.record_type, _L.external_id)
 _IN: Final = (_L.target_system, _L.target_type, _L.target_external_id)
+_COUNTED: Final = (
+    "SELECT id,"
+    " (SELECT COUNT(*) FROM record_links AS l WHERE l.organization_id = r.organization_id"
+    " AND l.source_system = r.source_system AND l.record_type = r.record_type AND l.external_id = r.external_id)"
+    " + (SELECT COUNT(*) FROM record_links AS l WHERE l.organization_id = r.organization_id"
+    " AND l.target_system = r.source_system AND l.target_type = r.record_type"
+    " AND l.target_external_id = r.external_id)"
+    " FROM flow_records AS r WHERE id IN (SELECT value FROM json_each(?))"
+)
 
 
 class Links(Part):
@@ -43,6 +54,11 @@ class Links(Part):
         own = self._key(record_id)
         rows = self._linked(own, _OUT, _IN, "out") + self._linked(own, _IN, _OUT, "in")
         return sorted((struct_of(row, LinkRow) for row in rows), key=lambda link: link.id)
+
+    def link_counts(self, record_ids: Iterable[int]) -> dict[int, int]:
+        """How many links, of both directions, each of these records has."""
+        with self._db.reading() as connection:
+            return dict(connection.execute(_COUNTED, (json.dumps(list(record_ids)),)).fetchall())
 
     def add_link(
         self, record_id: int, other: int | tuple[str, str], relation: str, created_by: str | None, now: datetime
