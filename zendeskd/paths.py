@@ -40,7 +40,12 @@ def state_dir(environ: Mapping[str, str]) -> Place:
         return given
     if is_system_wide():
         return Place(SYSTEM_STATE, "default")
-    return Place(_xdg(environ, "XDG_STATE_HOME", ".local/state") / NAME, "default for a user")
+    return Place(own_state_dir(environ), "default for a user")
+
+
+def own_state_dir(environ: Mapping[str, str]) -> Path:
+    """What programs of a person keep between two starts; never the daemon's."""
+    return _xdg(environ, "XDG_STATE_HOME", ".local/state") / NAME
 
 
 def runtime_dir(environ: Mapping[str, str], state: Path) -> Place:

@@ -78,7 +78,9 @@ class Terminal:
 
 
 @pytest.fixture
-def dashboard(daemon: DaemonProcess) -> Iterator[Terminal]:
+def dashboard(daemon: DaemonProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):  # what is chosen in it is for no person
+        monkeypatch.setenv(name, str(tmp_path))
     terminal = Terminal(sys.executable, "-m", "zendeskd.tui.program", "--socket", str(daemon.socket))
     yield terminal
     terminal.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -18,8 +18,10 @@ from zendeskd import __version__, wire
 from zendeskd.client import AsyncClient
 from zendeskd.models import utcnow
 from zendeskd.present import Voice
+from zendeskd.tui import choices
 from zendeskd.tui.actions import Actions
 from zendeskd.tui.bindings import EVERYWHERE
+from zendeskd.tui.choices import Choices
 from zendeskd.tui.link import DELAYS_S, FROZEN_S, Link, Severity
 from zendeskd.tui.palette import Palette
 from zendeskd.tui.screens.daemon import DaemonScreen
@@ -36,24 +38,31 @@ from zendeskd.tui.widgets.grid import Grid
 FRAME_S: Final = 0.25
 """At most four drawings a second, whatever happens."""
 
+SAVED_AFTER_S: Final = 1.0
+"""Choices are kept so soon, for a terminal that hangs up leaves no time for it."""
+
 THEMES: Final = {"dark": "textual-dark", "light": "textual-light"}
 """Our names for two of the built-in themes; every other goes by its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line and the configuration ask for."""
+    """What the command line, what was last chosen, and the configuration ask for."""
 
     read_only: bool = False
     ascii: bool = False
     theme: str = "dark"
     order: str = "health"
+    is_reversed: bool = False
+    only_problems: bool = False
+    filter: str = ""
     time_style: str = "relative"
     keymap: dict[str, str] = field(default_factory=dict)
 
 
 class Dashboard(App[int]):
-    """`clock`, `monotonic` and `delays_s` are parameters for tests; the clock is this machine's, aware and UTC."""
+    """`choices_file` keeps what is chosen here for the next start; None: nothing is kept. `clock`, `monotonic` and
+    `delays_s` are parameters for tests; the clock is this machine's, aware and UTC."""
 
     CSS_PATH = "zendeskd.tcss"
     TITLE = "zendeskd"
@@ -67,6 +76,7 @@ class Dashboard(App[int]):
         socket: Path,
         options: Options | None = None,
         *,
+        choices_file: Path | None = None,
         clock: Callable[[], datetime] = utcnow,
         monotonic: Callable[[], float] = time.monotonic,
         delays_s: Sequence[float] = DELAYS_S,
@@ -83,6 +93,8 @@ class Dashboard(App[int]):
         self.client = AsyncClient(socket, user_agent=f"zendeskd-tui/{__version__}")
         self.link = Link(self.client, self.fleet, self, now=clock, delays_s=delays_s, frozen_s=frozen_s)
         self.actions = Actions(self.client, self.fleet, self)
+        self._choices, self._choices_file = Choices(asdict(self.options)), choices_file
+        self._saving: Timer | None = None
         self.animation_level = "none"
         self.theme = THEMES.get(self.options.theme, self.options.theme)
         self.set_keymap(self.options.keymap)
@@ -94,6 +106,7 @@ class Dashboard(App[int]):
         self._follow()
 
     async def on_unmount(self) -> None:
+        self._save_choices()
         await self.client.close()
 
     @work(exclusive=True, group="link")
@@ -177,6 +190,7 @@ class Dashboard(App[int]):
 
     def action_time_style(self) -> None:
         self.times = self.times.next()
+        self.remember(time_style=self.times.name)
         self.tell(f"times: {self.times.name}")
         for screen in self._framed:
             screen.times_changed()
@@ -195,6 +209,21 @@ class Dashboard(App[int]):
 
     def use_theme(self, name: str) -> None:
         self.theme = THEMES.get(name, name)
+        self.remember(theme=name)
+
+    # --- what was chosen ------------------------------------------------------------------------------------------
+
+    def remember(self, **chosen: object) -> None:
+        """Keep it for the next start, once the keys are at rest."""
+        if self._choices.keep(**chosen) and self._saving is None:
+            self._saving = self.set_timer(SAVED_AFTER_S, self._save_choices)
+
+    def _save_choices(self) -> None:
+        self._saving = None
+        if self._choices_file is not None:
+            choices.write(self._choices_file, self._choices.take())
+
+    # --- screens --------------------------------------------------------------------------------------------------
 
     def open(self, key: Key) -> None:
         """Show that organisation."""

@@ -12,7 +12,7 @@ from textual.theme import BUILTIN_THEMES
 
 from zendeskd import paths
 from zendeskd.errors import ConfigError
-from zendeskd.tui import bindings, config
+from zendeskd.tui import bindings, choices, config
 from zendeskd.tui.app import THEMES, Dashboard, Options
 from zendeskd.tui.program import USAGE_ERROR, socket_of
 
@@ -25,7 +25,7 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         for problem in error.problems:
             sys.stderr.write(f"zendeskd-tui: {problem}\n")
         return USAGE_ERROR
-    app = Dashboard(socket_of(options, environ), chosen)
+    app = Dashboard(socket_of(options, environ), chosen, choices_file=choices_file(environ))
     code = app.run(mouse=not options.no_mouse)
     if code == 0:
         sys.stdout.write("The dashboard is closed; syncing goes on.\n")
@@ -33,11 +33,14 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def choose(options: argparse.Namespace, environ: Mapping[str, str]) -> Options:
-    """The command line over the person's settings over the defaults. Raises ConfigError with all that is wrong."""
+    """The command line over what was last chosen in the dashboard over the person's settings over the defaults.
+
+    Raises ConfigError with all that is wrong."""
     themes = theme_names()
     if options.theme is not None and options.theme not in themes:
         raise ConfigError(f"there is no theme {options.theme!r}, there are {', '.join(themes)}")
     settings: dict[str, Any] = config.read(config_file(environ), themes=themes, keys=bindings.names())
+    settings |= choices.read(choices_file(environ), themes=themes)
     if options.theme is not None:
         settings["theme"] = options.theme
     return Options(read_only=options.read_only, ascii=options.ascii, **settings)
@@ -46,6 +49,10 @@ def choose(options: argparse.Namespace, environ: Mapping[str, str]) -> Options:
 def config_file(environ: Mapping[str, str]) -> Path:
     """`tui.toml` beside the user's own zendeskd.toml."""
     return paths.config_files(environ)[-1].with_name(config.FILE_NAME)
+
+
+def choices_file(environ: Mapping[str, str]) -> Path:
+    return paths.own_state_dir(environ) / choices.FILE_NAME
 
 
 def theme_names() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
@@ -51,7 +51,8 @@ class Overview(Acting):
 
     def __init__(self, dashboard: Dashboard) -> None:
         super().__init__()
-        self.listing = Listing(order=dashboard.options.order)
+        asked = dashboard.options
+        self.listing = Listing(asked.order, asked.is_reversed, asked.only_problems, asked.filter)
         self.marked: set[Key] = set()
         self._voice, self._ascii = dashboard.voice, dashboard.voice.ascii_only
         self._fleet = dashboard.fleet
@@ -214,6 +215,7 @@ class Overview(Acting):
 
     def _arrange(self, listing: Listing) -> None:
         self.listing = listing
+        self.dashboard.remember(**asdict(listing))
         self.draw_frame()
 
     def action_mark(self) -> None:
