@@ -178,10 +178,10 @@ def test_lateness_is_counted_in_ticks_so_a_night_is_not_late() -> None:
 
 
 def test_stopped_says_who_and_why() -> None:
-    one = healthy(is_active=False, state=State.STOPPED, stopped_by="ana", stop_reason="change freeze")
+    one = healthy(is_active=False, state=State.STOPPED, stopped_by="ana (cli)", stop_reason="change freeze")
     told = judged(one, next_in=None)
     assert told.why == "ana: change freeze"
-    assert told.happened == "ana stopped it: change freeze."
+    assert told.happened == "ana (cli) stopped it: change freeze."
     assert told.you == "zendeskctl start acme"
 
 

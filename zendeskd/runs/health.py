@@ -138,7 +138,8 @@ def _why(facts: Facts, health: Health, late_s: int | None) -> str:
     if not one.is_active:
         if one.stopped_by is None:
             return ""
-        return _cells(f"{one.stopped_by}: {one.stop_reason}" if one.stop_reason else f"by {one.stopped_by}")
+        who = one.stopped_by.partition(" (")[0]  # by which program is in the sentences
+        return _cells(f"{who}: {one.stop_reason}" if one.stop_reason else f"by {who}")
     if one.consecutive_failures:
         short = _SHORT.get(one.last_error_code or "", one.last_error_code or "failed")
         return _cells(f"{one.consecutive_failures}x {short}" if one.consecutive_failures > 1 else short)
