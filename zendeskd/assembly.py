@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -16,7 +18,9 @@ from zendeskd import __version__, connectors, wire
 from zendeskd import config as settings
 from zendeskd.api.app import build_app
 from zendeskd.api.context import ConfigFacts, ControlContext, roles_by_group
+from zendeskd.api.shapes import backup as backup_shape
 from zendeskd.api.shapes import run_summary, sync_status
+from zendeskd.backup import Backup, Backups, is_overdue
 from zendeskd.config import Config
 from zendeskd.control_socket import ControlServer, bind_control_socket
 from zendeskd.cron import CronExpression
@@ -37,6 +41,8 @@ _WORKER_MOVES_WITHIN_S: Final = 300.0
 _RENEWED_WITHIN_S: Final = 35.0
 """A token request takes 30 s at most; its answer must reach the database, for it ends what is stored there."""
 _PRUNE_AT: Final = "40 4 * * *"
+_BACKUP_ENDS_WITHIN_S: Final = 10.0
+"""It ends at its next step, unless the disk hangs."""
 
 
 class Assembly:
@@ -51,6 +57,7 @@ class Assembly:
         self.jobs: Jobs | None = None
         self._control: ControlServer | None = None
         self._context: ControlContext | None = None
+        self._backups: Backups | None = None
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -66,7 +73,7 @@ class Assembly:
                 gid=_gid(config.control_operators),
             )
         )
-        database = Database(config.database, backup_dir=config.state_dir / "backups")
+        database = Database(config.database, backup_dir=config.backup_dir)
         self._open.callback(database.close)
         database.open()
         store = Store(database)
@@ -83,12 +90,16 @@ class Assembly:
         )
         for row in jobs.load():
             log.warning("run was cut off", org=row.organization_id, system=row.system_type, run=row.id)
+        self._backups = Backups(
+            database, config.backup_dir, keep=lambda: self._config.backup_keep, on_change=self._publish_backup
+        )
         self._context = ControlContext(
             jobs=jobs,
             store=store,
             database=database,
             vault=vault,
             broker=self.broker,
+            backups=self._backups,
             defaults=_defaults(config),
             facts=_facts(config),
             reload=self.reload,
@@ -103,6 +114,8 @@ class Assembly:
     def close(self, drain_s: float) -> bool:
         """End runs at their next page, then everything else. -> whether all ended in time. May be called twice."""
         drained = self.jobs is None or self.jobs.shut_down(drain_s)
+        if self._backups is not None:
+            drained = self._backups.stop(_BACKUP_ENDS_WITHIN_S) and drained
         if self._control is not None:
             drained = self._control.stop() and drained
         if self._context is not None and not self._context.vault.await_renewals(_RENEWED_WITHIN_S):
@@ -167,6 +180,11 @@ class Assembly:
     def _publish_removed(self, org: str, system: str) -> None:
         self.broker.publish("removed", organization_id=org, system_type=system)
 
+    def _publish_backup(self, one: Backup) -> None:
+        what = "begun" if one.finished_at is None else "made" if one.trouble is None else "failed"
+        why = f": {one.trouble}" if one.trouble else ""
+        self.broker.publish("daemon", message=f"backup {one.path.name} {what}{why}", backup=backup_shape(one))
+
     # --- housekeeping ---------------------------------------------------------------------------------------------
 
     def _plan_housekeeping(self, config: Config) -> None:
@@ -177,6 +195,26 @@ class Assembly:
             clock.remove("reconcile")
         else:
             clock.put("reconcile", CronExpression(config.reconcile_schedule, config.timezone), self._reconcile_all)
+        if config.backup_schedule is None:
+            clock.remove("backup")
+        else:
+            cron = CronExpression(config.backup_schedule, config.timezone)
+            clock.put("backup", cron, self._back_up, next_run=self._overdue_backup(cron))
+
+    def _overdue_backup(self, cron: CronExpression) -> datetime | None:
+        """Now, if one is overdue, as on a host that is off at night; else None."""
+        assert self._context is not None
+        assert self._backups is not None
+        since = self._backups.newest_at()
+        if since is None:
+            since = min((one.created_at for one in self._context.store.fleet.organizations()), default=None)
+        now = utcnow()
+        return now if is_overdue(cron, since, now) else None
+
+    def _back_up(self) -> None:
+        assert self._backups is not None
+        with contextlib.suppress(Conflict):  # the daemon is stopping
+            self._backups.begin("schedule")
 
     def _prune(self) -> None:
         assert self._context is not None
@@ -213,6 +251,8 @@ def _facts(config: Config) -> ConfigFacts:
         log_file=config.log_file,
         config_file=config.file,
         config_loaded_at=utcnow(),
+        backup_schedule=config.backup_schedule,
+        backup_keep=config.backup_keep,
     )
 
 

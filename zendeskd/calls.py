@@ -338,5 +338,10 @@ def reconciliations() -> Call[wire.ReconcileList]:
     return _call("reconciliations", wire.ReconcileList)
 
 
+def backup() -> Call[wire.BackupAccepted]:
+    """Have a backup of the database made, or join the one that is being made."""
+    return _call("backup", wire.BackupAccepted)
+
+
 def reload() -> Call[wire.ReloadResult]:
     return _call("reload", wire.ReloadResult)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zendeskd import __version__
-from zendeskd.errors import ConfigError, ZendeskdError
+from zendeskd.errors import ConfigError, Conflict, ZendeskdError
 from zendeskd.streams import open_missing_streams
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ _EXAMPLES: Final = {
     "stop": "examples:\n  zendeskd stop\n  zendeskd stop --timeout 10",
     "check": "examples:\n  zendeskd check\n  zendeskd check --show --online",
     "doctor": "examples:\n  zendeskd doctor\n  zendeskd doctor --json | jq .worst",
+    "restore": "examples:\n  zendeskd restore /var/lib/zendeskd/backups/zendeskd-20261123T080000Z.db\n"
+    "  zendeskd restore FILE --yes",
     "demo": "examples:\n  zendeskd demo\n  zendeskd demo --once",
 }
 
@@ -98,8 +100,9 @@ def _check(options: argparse.Namespace) -> int:
     if not options.online:
         return OK
     from zendeskd import logs
-    from zendeskd.doctor.examination import accounts, become_owner
+    from zendeskd.doctor.examination import accounts
     from zendeskd.doctor.findings import Word, lines, worst
+    from zendeskd.doctor.service import become_owner
 
     logs.quiet()
     become_owner(config.state_dir)
@@ -117,6 +120,52 @@ def _doctor(options: argparse.Namespace) -> int:
     findings = examine(_overrides(options), os.environ)
     _print(*([as_json(findings)] if options.json else lines(findings)))
     return FAILED if worst(findings) is Word.FAILED else OK
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from zendeskd import daemon, logs, restore
+    from zendeskd.doctor.service import become_owner
+    from zendeskd.models import utcnow
+
+    config = _config(options)
+    logs.quiet()
+    file = Path(options.file).absolute()
+    if not config.state_dir.is_dir():
+        raise ConfigError(
+            f"The state folder {config.state_dir} is not there.",
+            hint=f"Make it, with the key: install -d -o zendeskd -g zendeskd -m 750 {config.state_dir}",
+        )
+    become_owner(config.state_dir)
+    with daemon.locked(config):
+        plan = restore.examine(config, file)
+        _print(*plan.lines(config.database_path))
+        if plan.unopened is not None and not options.force:
+            hint = plan.unopened.hint or "Put the right master.key back first."
+            raise Conflict(
+                "Nothing was changed: the present key does not open the backup's credentials.",
+                hint=f"{hint}\n--force puts it back all the same.",
+            )
+        if not options.yes and not _agreed(f"Put it in the place of {config.database_path}? [y/N] "):
+            _say("zendeskd: nothing was changed")
+            return FAILED
+        done = restore.put_back(config, plan, utcnow())
+    _print(f"done     {config.database_path} is the backup now")
+    if done.aside is not None:
+        _print(f"kept     the database before: {done.aside}")
+    if plan.refresh_tokens:
+        _print(f"tokens   {done.renewed} of {plan.refresh_tokens} refresh tokens taken from the database before;")
+        _print("         where the backup's is spent, the organisation is blocked: zendeskctl credentials set ORG")
+    _print("next     start the daemon; each organisation goes on from where the backup was, and misses nothing")
+    return OK
+
+
+def _agreed(question: str) -> bool:
+    """Asks on a terminal. Raises ConfigError where there is none."""
+    if not sys.stdin.isatty():
+        raise ConfigError("There is no terminal to ask on, so nothing was changed.", hint="--yes goes without asking.")
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -153,6 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--online", action="store_true", help="also ask every account whether its credentials work")
     doctor = _verb(verbs, "doctor", _doctor, "examine everything the daemon depends on")
     doctor.add_argument("--json", action="store_true", help="one JSON document")
+    put_back = _verb(verbs, "restore", _restore, "put a backup in the place of the database, while no daemon runs")
+    put_back.add_argument("file", metavar="FILE", help="the backup; it stays as it is")
+    put_back.add_argument("--yes", action="store_true", help="do not ask")
+    put_back.add_argument("--force", action="store_true", help="also if the key does not open its credentials")
     verbs.add_parser("simulator", help="a Zendesk on loopback, for try-outs and tests", add_help=False)
     demo = _verb(verbs, "demo", _demo, "a daemon and a made-up fleet in a throw-away folder", config=False)
     demo.add_argument("--once", action="store_true", help="sync everything once, show the result, end")

@@ -202,6 +202,7 @@ class _Operations:
     preview_schedule = _Verb(calls.preview_schedule)
     reconcile = _Verb(calls.reconcile)
     reconciliations = _Verb(calls.reconciliations)
+    backup = _Verb(calls.backup)
     reload = _Verb(calls.reload)
 
 

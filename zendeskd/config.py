@@ -66,6 +66,8 @@ class Config:
     retention_sync_logs: timedelta
     retention_audit_log: timedelta
     reconcile_schedule: str | None  # None: off
+    backup_schedule: str | None  # None: off
+    backup_keep: int
     control_socket: Path
     control_operators: str | None  # a group's name; None: the group of the daemon
     control_viewers: str | None  # None: nobody may only look
@@ -79,6 +81,10 @@ class Config:
     @property
     def database_path(self) -> Path:
         return database_path(self.database)
+
+    @property
+    def backup_dir(self) -> Path:
+        return self.state_dir / "backups"
 
     @property
     def log_file(self) -> Path:

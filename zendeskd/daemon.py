@@ -17,7 +17,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Final
 
 import structlog
@@ -120,6 +120,23 @@ def stop(config: Config, timeout_s: float = DRAIN_S + 10) -> int:
         return EXIT_OK
     _say(f"zendeskd: pid {pid} has not ended within {timeout_s:.0f} s; it still finishes what it does")
     return EXIT_FAILED
+
+
+@contextlib.contextmanager
+def locked(config: Config) -> Iterator[None]:
+    """No daemon of this state folder starts inside the block. Raises Conflict if one runs, and StorageError."""
+    lock_file = config.state_dir / _LOCK_NAME
+    try:
+        lock = InstanceLock(lock_file)
+    except Conflict:
+        raise Conflict(
+            f"The daemon of {config.state_dir} runs (pid {holder(lock_file) or '?'}); nothing was changed.",
+            hint="Stop it first: systemctl stop zendeskd (or: zendeskd stop).",
+        ) from None
+    except OSError as error:
+        raise StorageError(f"cannot lock {lock_file}: {error.strerror}", hint="run it as root") from None
+    with lock:
+        yield
 
 
 def _prepare(config: Config) -> InstanceLock:

@@ -323,7 +323,7 @@ _READ_ONLY: Final = (
 _CORRUPT: Final = (
     "corrupt",
     "The database {path} is damaged.",
-    "Stop the daemon, keep a copy of the file, and put a backup in its place.",
+    "Stop the daemon and put a backup in its place: zendeskd restore FILE.",
 )
 _TROUBLES: Final[dict[int, _Trouble]] = {
     sqlite3.SQLITE_FULL: (

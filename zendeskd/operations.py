@@ -50,6 +50,7 @@ OPERATIONS: Final = tuple(
         ("preview_schedule", "POST", "/api/schedules/preview"),
         ("reconcile", "POST", "/api/reconcile", True),
         ("reconciliations", "GET", "/api/reconcile"),
+        ("backup", "POST", "/api/backup", True),
         ("reload", "POST", "/api/reload", True),
     )
 )

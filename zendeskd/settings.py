@@ -102,7 +102,7 @@ def interval(value: object) -> str:
 
 
 def interval_or_off(value: object) -> str | None:
-    return None if value == "off" else interval(value)
+    return None if value in {"off", ""} else interval(value)
 
 
 def span(value: object) -> timedelta:
@@ -164,6 +164,8 @@ SETTINGS: Final = {
         Setting("retention.sync_logs", span, "90d", live=True),
         Setting("retention.audit_log", span, "365d", live=True),
         Setting("reconcile.schedule", interval_or_off, "10 3 * * *", live=True),
+        Setting("backup.schedule", interval_or_off, "0 3 * * *", live=True),
+        Setting("backup.keep", between(1, 1000), 7, live=True),
         Setting("control.socket", socket_path),
         Setting("control.operators", group, ""),
         Setting("control.viewers", group, ""),

@@ -49,6 +49,27 @@ class DatabaseStatus(Reply, kw_only=True):
     trouble: str | None = None  # "disk full", in words, while writing fails
 
 
+class Backup(Reply, kw_only=True):
+    """A backup of the database, going on (`finishedAt` null) or ended. `trouble` says why it has no file."""
+
+    path: str
+    requested_by: str | None  # null: made before the daemon started
+    started_at: str
+    finished_at: str | None
+    bytes: int
+    duration_ms: int | None
+    trouble: str | None
+    hint: str
+
+
+class BackupStatus(Reply, kw_only=True):
+    schedule: str | None  # null: none but those that are asked for
+    keep: int
+    next_at: str | None
+    running: Backup | None
+    recent: list[Backup]  # that ended, the newest first
+
+
 class DaemonStatus(Document, kw_only=True):
     """`GET /api/status`."""
 
@@ -72,6 +93,7 @@ class DaemonStatus(Document, kw_only=True):
     log_file: str
     role: str  # of the caller: operator or viewer
     seq: int
+    backup: BackupStatus | None = None  # null: a daemon that makes none
 
 
 class LastError(Reply, kw_only=True):
@@ -530,6 +552,14 @@ class ReconcileList(Document, kw_only=True):
     items: list[Reconciled]
 
 
+class BackupAccepted(Document, kw_only=True):
+    """202: it is being made, or was already. How it ended is in the status, by its path, and told as an event."""
+
+    path: str
+    started_at: str
+    joined: bool
+
+
 class ReloadChange(Reply, kw_only=True):
     key: str
     old: str
@@ -569,7 +599,7 @@ class Event(Reply, kw_only=True):
     """One line of `GET /api/events`. `event` says which of the other keys are there:
 
     `hello` (first line: boot_id, version), `integration` (`item`: its whole new status), `removed` (organization_id,
-    system_type), `run` (`run`: it began or ended), `log` (`log`), `daemon` (`message`).
+    system_type), `run` (`run`: it began or ended), `log` (`log`), `daemon` (`message`; `backup` if one began or ended).
     """
 
     seq: int
@@ -583,3 +613,4 @@ class Event(Reply, kw_only=True):
     run: RunSummary | None = None
     log: dict[str, Any] | None = None
     message: str | None = None
+    backup: Backup | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -276,6 +279,46 @@ def test_a_reload_of_a_bad_file_lists_everything_that_is_wrong(control: Control)
     assert caught.value.status == 422
     assert caught.value.problem.code == "config_error"
     assert [item.detail for item in caught.value.problem.problems] == ["workers: too many", "colour: unknown"]
+
+
+def test_a_backup_is_accepted_made_and_told(control: Control) -> None:
+    control.fill()
+    client, told = control.client(), []
+    with contextlib.closing(control.client().events()) as events:
+        assert next(events).event == "hello"
+        accepted = client.backup()
+        for event in events:
+            told += [event.backup] if event.backup is not None else []
+            if told and told[-1].finished_at is not None:
+                break
+    assert [(one.path, one.finished_at is None, one.requested_by) for one in told] == [
+        (accepted.path, going_on, f"{user_name(os.getuid())} (cli)") for going_on in (True, False)
+    ]
+    assert control.audit()[0] == ("backup", "database", Path(accepted.path).name, 202)
+    known = client.status().backup
+    assert known is not None
+    assert (known.schedule, known.keep, known.running) == ("0 3 * * *", 7, None)
+    assert known.recent == [told[-1]]
+    assert (told[-1].trouble, told[-1].bytes) == (None, Path(accepted.path).stat().st_size)
+    with contextlib.closing(sqlite3.connect(accepted.path)) as copy:
+        assert copy.execute("SELECT count(*) FROM flow_records").fetchone() == (5,)
+
+
+def test_a_backup_that_fails_says_why_in_the_status(control: Control) -> None:
+    (control.folder / "backups").write_text("in the way")
+    accepted = control.client().backup()
+    (one,) = wait_for(lambda: (known := control.client().status().backup) and known.recent, "its end")
+    assert one.path == accepted.path
+    assert "File exists" in (one.trouble or "")
+    assert control.client().status().database.trouble is None
+
+
+def test_a_backup_takes_no_body_and_is_not_for_viewers(control: Control) -> None:
+    assert control.http("POST", "/api/backup", json={"path": "/etc"}).status_code == 422
+    control.role = "viewer"
+    assert control.http("POST", "/api/backup").status_code == 403
+    assert control.client().status().backup is not None
+    assert not (control.folder / "backups").exists()
 
 
 def test_reconcile_one_and_all(control: Control) -> None:

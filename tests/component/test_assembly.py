@@ -16,7 +16,7 @@ from zendeskd.assembly import Assembly
 from zendeskd.client import ApiError, Client
 from zendeskd.config import Config, load
 from zendeskd.errors import ConfigError
-from zendeskd.models import utcnow
+from zendeskd.models import stamp_or_none, utcnow
 from zendeskd.simulator import Simulator
 
 
@@ -82,6 +82,49 @@ def test_reconciling_can_be_switched_off_and_on_while_running(assembly: Assembly
     assembly.file_text[0] = "workers = 2\n"  # type: ignore[attr-defined]
     client.reload()
     assert assembly.jobs.clock.next_run_of("reconcile") is not None
+
+
+def test_backups_keep_to_their_schedule_and_a_reload_changes_it(assembly: Assembly, client: Client) -> None:
+    assert assembly.jobs is not None
+    known = client.status().backup
+    assert known is not None
+    assert (known.schedule, known.keep, known.recent) == ("0 3 * * *", 7, [])
+    assert known.next_at == stamp_or_none(assembly.jobs.clock.next_run_of("backup"))
+    assembly.jobs.clock.bring_forward("backup", utcnow())
+    made = wait_for(lambda: (now := client.status().backup) and now.recent, "the backup")[0]
+    assert (made.trouble, made.requested_by, Path(made.path).parent.name) == (None, "schedule", "backups")
+    assembly.file_text[0] = 'workers = 2\n[backup]\nschedule = "off"\nkeep = 2\n'  # type: ignore[attr-defined]
+    assert {(c.key, c.applied) for c in client.reload().changes} == {("backup.schedule", True), ("backup.keep", True)}
+    known = client.status().backup
+    assert known is not None
+    assert (known.schedule, known.keep, known.next_at) == (None, 2, None)
+
+
+def test_a_backup_that_was_missed_for_long_is_made_at_the_start(
+    short_dir: Path, assembly: Assembly, client: Client
+) -> None:
+    made = Path(client.backup().path)
+    wait_for(lambda: (now := client.status().backup) and now.recent, "the backup")
+    assert assembly.close(10)
+    old = made.rename(made.with_name("zendeskd-20260101T080000Z.db"))
+    again = Assembly(configured(short_dir), lambda: configured(short_dir))
+    again.open()
+    try:
+        with Client(short_dir / "runtime" / "control.sock") as other:
+            newest, before = wait_for(
+                lambda: (now := other.status().backup) and len(now.recent) == 2 and now.recent, "the missed backup"
+            )
+            assert (newest.requested_by, newest.trouble) == ("schedule", None)
+            assert (before.requested_by, before.path) == (None, str(old))
+    finally:
+        assert again.close(10)
+
+
+def test_a_new_host_has_missed_nothing(assembly: Assembly, client: Client) -> None:
+    assert assembly.jobs is not None
+    due = assembly.jobs.clock.next_run_of("backup")
+    assert due is not None
+    assert due > utcnow()
 
 
 def test_a_wrong_file_is_refused_at_reload_and_the_old_settings_stay(assembly: Assembly, client: Client) -> None:

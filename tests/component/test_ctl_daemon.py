@@ -1,14 +1,17 @@
-"""`health` as monitoring reads it, `version` and `reload`."""
+"""`health` as monitoring reads it, `version`, `reload` and `backup`."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fixtures import mockup
 from tests.fixtures.commandline import Zendeskctl, carry_out
 from tests.fixtures.scripted import ScriptedDaemon
+from tests.waiting import wait_for
 from zendeskd import __version__, wire
 
 PERFDATA = (
@@ -113,6 +116,7 @@ def test_version_tells_of_both(scripted: ScriptedDaemon, zendeskctl: Zendeskctl)
         "  workers   3 of 3 busy, 1 queued\n"
     )
     assert "  database  /var/lib/zendeskd/zendeskd.db, 412 MB\n" in out
+    assert "  backup    08:24:46 UTC, 412 MB; next " in out
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # as above
@@ -139,3 +143,81 @@ def test_a_bad_file_is_refused_with_every_problem(scripted: ScriptedDaemon, zend
     assert done.code == 2
     assert "workers: 0 is too few" in done.err
     assert "b: what?" in done.err
+
+
+# --- backup -----------------------------------------------------------------------------------------------------------
+
+GOOD = mockup.backup(finished_at=mockup.ago(seconds=1), requested_by="ana (cli)")
+
+
+def asked_for_a_backup(scripted: ScriptedDaemon, *known: wire.BackupStatus | None, joined: bool = False) -> None:
+    accepted = wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.ago(seconds=3), joined=joined)
+    scripted.answer("backup", accepted)
+    scripted.answer("status", *(mockup.daemon(backup=each) for each in known))
+    scripted.answer("events", mockup.hello())
+
+
+def going_on() -> wire.BackupStatus:
+    return mockup.backups(running=mockup.backup(finished_at=None, duration_ms=None, bytes=0))
+
+
+def test_a_backup_is_waited_for(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    asked_for_a_backup(scripted, going_on(), going_on(), mockup.backups(GOOD), joined=True)
+    threading.Timer(0.1, lambda: _tell(scripted, GOOD)).start()
+    done = zendeskctl("backup")
+    assert (done.code, done.out) == (0, f"{mockup.BACKUP}  412 MB  3s\n")
+    assert done.err == f"asked: {mockup.BACKUP}, joined\n"
+
+
+def _tell(scripted: ScriptedDaemon, one: wire.Backup) -> None:
+    wait_for(lambda: scripted.streams, "the follower")
+    event = wire.Event(seq=8, event="daemon", at=mockup.ago(), message="backup made", backup=one)
+    scripted.publish(event, msgspec.structs.replace(event, seq=9))
+
+
+def test_a_backup_as_a_document(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    asked_for_a_backup(scripted, mockup.backups(GOOD))
+    document = zendeskctl("backup", "--json").document()
+    assert (document["path"], document["trouble"], document["schema"]) == (mockup.BACKUP, None, 1)
+
+
+def test_a_backup_that_failed_is_exit_code_1_with_the_reason(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    failed = mockup.backup(trouble="It does not\x1b[2J fit.", hint="Make room.", bytes=0)
+    asked_for_a_backup(scripted, mockup.backups(failed))
+    done = zendeskctl("backup")
+    assert (done.code, done.out) == (1, "")
+    assert "zendeskctl: It does not" in done.err
+    assert "  Make room.\n" in done.err
+    assert "\x1b" not in done.err
+    done = zendeskctl("backup", "--json")
+    assert (done.code, done.document()["hint"]) == (1, "Make room.")
+
+
+def test_a_backup_that_takes_longer_goes_on(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    asked_for_a_backup(scripted, going_on())
+    done = zendeskctl("backup", "--timeout", "1s")
+    assert done.code == 8
+    assert "the backup goes on" in done.err
+
+
+@pytest.mark.parametrize("known", [None, mockup.backups(), mockup.backups(mockup.backup("/other.db"))])
+def test_a_backup_cut_off_by_a_restart_has_failed(
+    scripted: ScriptedDaemon, zendeskctl: Zendeskctl, known: wire.BackupStatus | None
+) -> None:
+    asked_for_a_backup(scripted, known)
+    done = zendeskctl("backup")
+    assert done.code == 1
+    assert "the daemon went away before it had ended" in done.err
+
+
+def test_monitoring_and_version_tell_of_a_backup_that_failed(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
+    failed = mockup.backup("/b/2.db", trouble="disk | full.", finished_at=mockup.ago(minutes=5))
+    told(scripted, [mockup.status()], backup=mockup.backups(failed, mockup.backup()))
+    done = zendeskctl("health")
+    assert done.code == 1
+    assert done.out.startswith("ZENDESKD WARNING - the last backup failed: disk / full. | ")
+    out = zendeskctl("version").out
+    assert "  backup    FAILED 14:19:46 UTC: disk | full. last good 08:24:46 UTC; next " in out
+    told(scripted, [mockup.status()], backup=None)
+    assert zendeskctl("health").code == 0
+    assert "  backup " not in zendeskctl("version").out

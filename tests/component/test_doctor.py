@@ -172,6 +172,32 @@ def test_an_examination_that_takes_too_long_is_cut_short(installed: Host, monkey
         assert copy_at_rest.quick_check(connection, 1, lambda: float(next(ticks))) is None
 
 
+def test_backups_that_are_fresh_late_damaged_or_not_wanted(installed: Host) -> None:
+    assert installed.says("backups").detail == "none yet"
+    installed.add("acme", "http://127.0.0.1:1", None)
+    assert installed.says("backups").word is Word.OK
+    later = utcnow() + timedelta(days=3)
+    finding = installed.says("backups", now=lambda: later)
+    assert finding.word is Word.WARNING
+    assert "none yet; two or more of the schedule (0 3 * * *) were missed" in finding.detail
+    assert "zendeskctl backup" in finding.hint
+    folder = installed.state / "backups"
+    folder.mkdir()
+    file = folder / f"zendeskd-{later:%Y%m%dT%H%M%SZ}.db"
+    with sqlite3.connect(installed.state / "zendeskd.db") as source, sqlite3.connect(file) as copy:
+        source.backup(copy)
+    source.close()
+    copy.close()
+    finding = installed.says("backups", now=lambda: later)
+    assert (finding.word, str(file) in finding.detail) == (Word.OK, True)
+    installed.config.write_text('[backup]\nschedule = "off"\n')
+    assert installed.says("backups", now=lambda: later + timedelta(days=30)).detail.endswith("; no schedule")
+    file.write_bytes(b"\xff" * 100_000)
+    finding = installed.says("backups")
+    assert finding.word is Word.FAILED
+    assert f"{file} is damaged" in finding.detail
+
+
 def test_a_folder_that_everybody_can_read(installed: Host) -> None:
     installed.state.chmod(0o755)
     assert installed.says("state_dir").hint == f"chmod o= {installed.state}"

@@ -77,6 +77,7 @@ def script(daemon: ScriptedDaemon) -> None:
             ]
         ),
         "reconciliations": wire.ReconcileList(items=[mockup.reconciled()]),
+        "backup": wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.ago(seconds=3), joined=False),
         "reload": wire.ReloadResult(changes=[wire.ReloadChange(key="workers", old="8", new="4", applied=False)]),
     }
     for name, answer in answers.items():
@@ -128,6 +129,7 @@ LINES: dict[str, list[list[str]]] = {
     "schedule": [["schedule", "@daily"]],
     "wait": [["wait", "wayne"]],
     "health": [["health"]],
+    "backup": [["backup"]],
     "reload": [["reload"]],
     "version": [["version"]],
 }

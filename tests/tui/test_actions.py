@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fixtures import mockup
@@ -330,6 +331,45 @@ def test_reconcile_and_reload_by_the_palette(scripted: ScriptedDaemon) -> None:
             await one.shows("read the daemon's settings again")
             await one.press("enter")
             assert await toast(one, "reloaded") == "reloaded: workers: 3 -> 4 (at the next start)"
+
+    asyncio.run(drive())
+
+
+def test_a_backup_by_the_palette_is_done_when_the_daemon_says_so(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        answers(scripted)
+        accepted = wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.ago(), joined=False)
+        scripted.answer("backup", accepted)
+        async with driven(scripted) as one:
+
+            async def ask() -> None:
+                before = len(scripted.asked_for("backup"))
+                await one.press("colon", *"backup")
+                await one.shows("copy the daemon's database")
+                await one.press("enter")
+                await one.until(lambda: len(scripted.asked_for("backup")) > before, "the request")
+
+            await ask()
+            assert "zendeskctl backup" in await toast(one, "asked: backup")
+            one.publish("daemon", message="begun", backup=mockup.backup(finished_at=None))
+            one.publish("daemon", message="another", backup=mockup.backup("/other.db"))
+            one.publish("daemon", message="made", backup=mockup.backup())
+            assert await toast(one, "backup made") == f"backup made: {mockup.BACKUP}, 412 MB in 3s"
+            assert not any("/other.db" in text for text in one.toasts)
+            scripted.answer("backup", msgspec.structs.replace(accepted, path="/b/2.db", joined=True))
+            await ask()
+            await toast(one, "backup: joined")
+            failed = mockup.backup("/b/2.db", trouble="[b]It does not fit.", hint="Make room.")
+            one.publish("daemon", message="failed", backup=failed)
+            assert await toast(one, "backup failed") == "backup failed: [b]It does not fit.  Make room."
+            one.publish("daemon", message="made", backup=mockup.backup("/b/3.db"))
+            await one.until(lambda: one.app.actions._backup and one.app.actions._backup.path == "/b/3.db", "the event")
+            scripted.answer("backup", msgspec.structs.replace(accepted, path="/b/3.db"))
+            await ask()
+            await toast(one, "backup made: /b/3.db")
+            scripted.refuse("backup", 409, "conflict", "the daemon is stopping", hint="ask again")
+            await ask()
+            await toast(one, "backup: the daemon is stopping.  ask again")
 
     asyncio.run(drive())
 

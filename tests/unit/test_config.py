@@ -205,7 +205,7 @@ def test_a_wrong_value_is_told_what_would_be_right(tmp_path: Path, text: str, sa
         ("[retentions]\nsync_logs = '1d'", "there is no such table, did you mean [retention]?"),
         ("[retention]\nsynclogs = '1d'", "there is no such setting in [retention], did you mean sync_logs?"),
         ("[alerts]\nfailures = 3", "there is no such table"),
-        ("[backup]\nkeep = 3", "there is no such table"),
+        ("[backup]\nkept = 3", "there is no such setting in [backup], did you mean keep?"),
         ("[metrics]\ntextfile = 'x'", "there is no such table"),
         ("organizations = []", "(there are: state_dir, runtime_dir, log_dir, database, workers"),
     ],

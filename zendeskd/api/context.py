@@ -16,6 +16,7 @@ from zendeskd.fleet import Defaults
 from zendeskd.models import utcnow
 
 if TYPE_CHECKING:
+    from zendeskd.backup import Backups
     from zendeskd.db import Database
     from zendeskd.jobs import Jobs
     from zendeskd.secrets import Vault
@@ -33,6 +34,8 @@ class ConfigFacts:
     log_file: Path
     config_file: Path | None
     config_loaded_at: datetime
+    backup_schedule: str | None
+    backup_keep: int
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,6 +52,7 @@ class ControlContext:
     database: Database
     vault: Vault
     broker: Broker
+    backups: Backups
     defaults: Defaults
     facts: ConfigFacts
     reload: Callable[[], wire.ReloadResult]

@@ -1,4 +1,4 @@
-"""Comparing with the source, and reading the settings again."""
+"""Comparing with the source, backups, and reading the settings again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zendeskd import wire
 from zendeskd.api import shapes
 from zendeskd.api.asked import Answer, Asked, Endpoint
 from zendeskd.errors import BadRequest, Conflict, NotFound
+from zendeskd.models import stamp
 
 
 def reconcile(asked: Asked) -> Answer:
@@ -53,10 +54,23 @@ def reconciliations(asked: Asked) -> wire.ReconcileList:
     return wire.ReconcileList(items=sorted(items, key=lambda item: (item.organization_id, item.system_type)))
 
 
+def backup(asked: Asked) -> Answer:
+    """Does not wait for it: a large database takes minutes."""
+    asked.target = "database"
+    _refuse_body(asked, "the folder is backups in the state folder")
+    one, joined = asked.context.backups.begin(asked.by)
+    asked.note = one.path.name + (", joined" if joined else "")
+    return Answer(wire.BackupAccepted(path=str(one.path), started_at=stamp(one.started_at), joined=joined), 202)
+
+
+def _refuse_body(asked: Asked, hint: str) -> None:
+    if asked.body.strip() not in {b"", b"{}"}:
+        raise BadRequest(f"{asked.operation} takes no body", hint=hint)
+
+
 def reload(asked: Asked) -> wire.ReloadResult:
     asked.target = "settings"
-    if asked.body.strip() not in {b"", b"{}"}:
-        raise BadRequest("reload takes no body", hint="the settings are in the file; status names it")
+    _refuse_body(asked, "the settings are in the file; status names it")
     result = asked.context.reload()
     asked.note = ", ".join(change.key for change in result.changes)
     return result
@@ -65,5 +79,6 @@ def reload(asked: Asked) -> wire.ReloadResult:
 ENDPOINTS: Final = (
     Endpoint(("reconcile",), "POST", "/api/reconcile", reconcile, changes=True),
     Endpoint(("reconciliations",), "GET", "/api/reconcile", reconciliations),
+    Endpoint(("backup",), "POST", "/api/backup", backup, changes=True),
     Endpoint(("reload",), "POST", "/api/reload", reload, changes=True),
 )

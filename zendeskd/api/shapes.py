@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from msgspec.structs import fields
 
 from zendeskd import wire
+from zendeskd.backup import Backup
 from zendeskd.models import (
     BudgetView,
     Integration,
@@ -240,3 +241,16 @@ def _organization_fields(org: Organization, views: Iterable[IntegrationView]) ->
         "created_at": stamp(org.created_at),
         "integrations": [sync_config(view) for view in views],
     }
+
+
+def backup(one: Backup) -> wire.Backup:
+    return wire.Backup(
+        path=str(one.path),
+        requested_by=one.requested_by,
+        started_at=stamp(one.started_at),
+        finished_at=stamp_or_none(one.finished_at),
+        bytes=one.bytes,
+        duration_ms=one.duration_ms,
+        trouble=one.trouble,
+        hint=one.hint,
+    )

@@ -12,7 +12,7 @@ from zendeskd import wire
 from zendeskd.api import shapes
 from zendeskd.api.asked import Answer, Asked, Endpoint
 from zendeskd.api.context import ControlContext
-from zendeskd.models import Health, stamp
+from zendeskd.models import Health, stamp, stamp_or_none
 
 
 def health(asked: Asked) -> Answer:
@@ -74,6 +74,18 @@ def status(asked: Asked) -> wire.DaemonStatus:
         log_file=str(facts.log_file),
         role=asked.role or "",
         seq=seq,
+        backup=_backups(context),
+    )
+
+
+def _backups(context: ControlContext) -> wire.BackupStatus:
+    running = context.backups.running
+    return wire.BackupStatus(
+        schedule=context.facts.backup_schedule,
+        keep=context.facts.backup_keep,
+        next_at=stamp_or_none(context.jobs.clock.next_run_of("backup")),
+        running=None if running is None else shapes.backup(running),
+        recent=[shapes.backup(one) for one in context.backups.recent()],
     )
 
 

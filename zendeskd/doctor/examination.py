@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -16,15 +15,18 @@ from pathlib import Path
 from typing import Final
 
 from zendeskd import paths
+from zendeskd.backup import found, is_overdue
 from zendeskd.client import ApiError, Client, DaemonUnreachable, IncompatibleApi
 from zendeskd.config import Config, load
+from zendeskd.cron import CronExpression
 from zendeskd.doctor import copy_at_rest
 from zendeskd.doctor.accounts import examine_accounts
 from zendeskd.doctor.findings import Finding, failed, ok, warning
+from zendeskd.doctor.service import become_owner, credentials_dir, key_file, unit_that_loads_it, vault
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.lock import holder
 from zendeskd.models import parse_stamp, utcnow
-from zendeskd.secrets import KEY_NAME, Vault, open_vault
+from zendeskd.secrets import KEY_NAME, open_vault
 
 LOCK_NAME: Final = "zendeskd.lock"
 QUICK_CHECK_S: Final = 20.0
@@ -48,6 +50,7 @@ def examine(
         _clock(config, now(), pid),
         *_folders(config),
         *_database(config, pid),
+        _backups(config, pid, now()),
         _key(config, pid),
         _disk(config),
         _socket(config, pid),
@@ -67,24 +70,7 @@ def accounts(config: Config, now: Callable[[], datetime] = utcnow) -> list[Findi
             fleet = copy_at_rest.integrations(connection)
     except sqlite3.Error as error:
         return [failed("accounts", f"cannot be read from {path}: {error}")]
-    return examine_accounts(fleet, _vault(config), config.control_socket if pid else None, now)
-
-
-def become_owner(state_dir: Path) -> None:
-    """As root: go on as the state folder's owner, so that what is found is what the daemon finds."""
-    try:
-        owner = state_dir.stat().st_uid
-    except OSError:
-        return
-    if os.geteuid() != 0 or owner == 0:
-        return
-    try:
-        user = pwd.getpwuid(owner)
-    except KeyError:
-        return
-    os.initgroups(user.pw_name, user.pw_gid)
-    os.setgid(user.pw_gid)
-    os.setuid(owner)
+    return examine_accounts(fleet, vault(config), config.control_socket if pid else None, now)
 
 
 # --- one thing each ---------------------------------------------------------------------------------------------------
@@ -154,7 +140,7 @@ def _database(config: Config, pid: int | None) -> list[Finding]:
     path = config.database_path
     if not path.exists():
         return [warning("database", f"{path} is not there yet", "the daemon makes it when it starts")]
-    restore = "stop the daemon and put a backup in its place; the state folder's backups/ has one of each upgrade"
+    restore = f"stop the daemon; zendeskd restore FILE puts a backup in its place ({config.backup_dir})"
     try:
         with copy_at_rest.opened(path, in_use=pid is not None) as connection:
             newer, missing = copy_at_rest.versions(connection)
@@ -177,9 +163,42 @@ def _database(config: Config, pid: int | None) -> list[Finding]:
     return findings
 
 
+def _backups(config: Config, pid: int | None, now: datetime) -> Finding:
+    folder, backups = config.backup_dir, found(config.backup_dir)
+    newest = backups[0] if backups else None
+    if newest is not None:
+        try:
+            with copy_at_rest.opened(newest.path, in_use=False) as connection:
+                verdict = copy_at_rest.quick_check(connection, QUICK_CHECK_S)
+        except sqlite3.Error as error:
+            verdict = str(error)
+        if verdict not in {None, "ok"}:
+            return failed("backups", f"{newest.path} is damaged: {verdict}", "make another: zendeskctl backup")
+    said = "none yet" if newest is None else f"newest {newest.path}, {_size(newest.bytes)}"
+    if config.backup_schedule is None:
+        return ok("backups", f"{said}; no schedule")
+    cron = CronExpression(config.backup_schedule, config.timezone)
+    since = newest.started_at if newest is not None else _first_organization(config, pid)
+    if is_overdue(cron, since, now):
+        return warning(
+            "backups",
+            f"{said}; two or more of the schedule ({cron.text}) were missed in {folder}",
+            "zendeskctl backup makes one now, or says why it cannot",
+        )
+    return ok("backups", said)
+
+
+def _first_organization(config: Config, pid: int | None) -> datetime | None:
+    try:
+        with copy_at_rest.opened(config.database_path, in_use=pid is not None) as connection:
+            return parse_stamp(connection.execute("SELECT min(created_at) FROM organizations").fetchone()[0])
+    except (sqlite3.Error, ValueError):
+        return None
+
+
 def _key(config: Config, pid: int | None) -> Finding:
-    place = _key_file(config)
-    if place is None and pid is None and (unit := _unit_that_loads_it(config)):
+    place = key_file(config)
+    if place is None and pid is None and (unit := unit_that_loads_it(config)):
         return ok("key", f"handed over by systemd when the unit starts ({unit})")
     if place is None and _has_credentials(config, pid):
         return failed(
@@ -190,7 +209,7 @@ def _key(config: Config, pid: int | None) -> Finding:
     if place is None:
         return warning("key", "there is none yet", "the daemon makes one when it starts")
     try:
-        open_vault(config.state_dir, _credentials_dir(config))
+        open_vault(config.state_dir, credentials_dir(config))
     except ZendeskdError as error:
         return failed("key", error.detail, error.hint)
     return ok("key", str(place))
@@ -236,47 +255,6 @@ def _daemon_pid(config: Config) -> int | None:
     try:
         return holder(config.state_dir / LOCK_NAME)
     except OSError:
-        return None
-
-
-def _credentials_dir(config: Config) -> Path | None:
-    """systemd shows a unit's credentials to the unit's own user as long as it runs."""
-    if config.credentials_dir is not None:
-        return config.credentials_dir
-    loaded = paths.SYSTEM_CREDENTIALS
-    return loaded if config.state_dir == paths.SYSTEM_STATE and os.access(loaded / KEY_NAME, os.R_OK) else None
-
-
-def _key_file(config: Config) -> Path | None:
-    for folder in (_credentials_dir(config), config.state_dir):
-        if folder is not None and (folder / KEY_NAME).exists():
-            return folder / KEY_NAME
-    return None
-
-
-def _unit_that_loads_it(config: Config) -> Path | None:
-    """The unit file or drop-in whose LoadCredential= names the key."""
-    if config.state_dir != paths.SYSTEM_STATE:
-        return None
-    drop_ins = (drop_in for unit in paths.UNIT_FILES for drop_in in sorted(Path(f"{unit}.d").glob("*.conf")))
-    return next((file for file in (*paths.UNIT_FILES, *drop_ins) if _loads_key(file)), None)
-
-
-def _loads_key(unit: Path) -> bool:
-    try:
-        lines = unit.read_text(errors="replace").splitlines()
-    except OSError:
-        return False
-    return any(re.match(rf"LoadCredential(Encrypted)?={re.escape(KEY_NAME)}\b", line) for line in lines)
-
-
-def _vault(config: Config) -> Vault | None:
-    """None without a usable key: the finding about the key has said so."""
-    if _key_file(config) is None:
-        return None
-    try:
-        return open_vault(config.state_dir, _credentials_dir(config))
-    except ZendeskdError:
         return None
 
 

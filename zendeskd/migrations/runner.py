@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any, Final
 
 import peewee
 from playhouse.migrations import Runner
 
+from zendeskd import copies
 from zendeskd.errors import ConfigError, StorageError
 
 DIRECTORY: Final = Path(__file__).parent
@@ -46,7 +48,8 @@ def refuse_other_files(path: Path) -> None:
     if head and head != _MAGIC:
         raise ConfigError(
             f"{path} is not an SQLite database; it was left as it is.",
-            hint="Check `database` in the configuration. If it was one and is damaged, put a backup in its place.",
+            hint="Check `database` in the configuration. If it was one and is damaged, put a backup in its place: "
+            "zendeskd restore FILE.",
         )
 
 
@@ -93,10 +96,8 @@ def _back_up(connection: sqlite3.Connection, path: Path, target: Path) -> None:
     try:
         target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(sqlite3.connect(partial)) as copy:
-            connection.backup(copy)
-        partial.replace(target)
+        copies.write_copy(connection, partial, stop=threading.Event())
+        copies.put_in_place(partial, target)
     except (OSError, sqlite3.Error) as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -36,6 +36,8 @@ class Actions:
         self.asked: dict[Key, str] = {}
         self._runs: set[int] = set()  # asked for here, not seen running yet
         self._seen: dict[int, wire.RunSummary] = {}  # the runs that lately began or ended, whoever asked
+        self._backups: set[str] = set()  # asked for here, not ended yet
+        self._backup: wire.Backup | None = None  # the last that ended, whoever asked
 
     # --- what can be asked ----------------------------------------------------------------------------------------
 
@@ -73,6 +75,19 @@ class Actions:
         joined = sum(item.joined for item in reply.items)
         already = f", {joined} of them under way already" if joined else ""
         self._told.tell(f"reconcile: {present.plural(len(reply.items), 'comparison')} accepted{already}")
+
+    async def backup(self) -> None:
+        self._told.tell("asked: backup   (zendeskctl backup)")
+        try:
+            reply = await self._client.backup()
+        except ZendeskdError as error:
+            self._refused("backup", error)
+            return
+        if reply.joined:
+            self._told.tell("backup: joined the one that is being made")
+        self._backups.add(reply.path)
+        if (seen := self._backup) is not None and seen.path == reply.path:  # its event was faster than the answer
+            self._backup_ended(seen)
 
     async def reload(self) -> None:
         self._told.tell("asked: reload   (zendeskctl reload)")
@@ -140,6 +155,8 @@ class Actions:
             if run.id in self._runs:
                 self._runs.discard(run.id)
                 self._began(run)
+        if event.backup is not None and event.backup.finished_at is not None:
+            self._backup_ended(event.backup)
         if event.item is not None:
             key = (event.item.organization_id, event.item.system_type)
             verb = self.asked.pop(key, None)
@@ -150,10 +167,22 @@ class Actions:
         word = "started" if run.status == "running" else "ok" if run.status == "success" else present.clean(run.status)
         self._told.tell(f"{present.clean(run.organization_id)}: run {run.id} {word}")
 
+    def _backup_ended(self, one: wire.Backup) -> None:
+        self._backup = one
+        if one.path not in self._backups:
+            return
+        self._backups.discard(one.path)
+        if one.trouble is None:
+            text = f"backup made: {one.path}, {present.size(one.bytes)} in {present.took(one.duration_ms)}"
+            self._told.tell(present.clean(text))
+        else:
+            self._told.tell(present.clean(f"backup failed: {one.trouble}  {one.hint}".rstrip()), "error")
+
     def forget(self) -> None:
         """The connection is gone: whether it was done shows when it is back."""
         self.asked.clear()
         self._runs.clear()
+        self._backups.clear()
 
 
 _ALREADY: Final[Mapping[str, str]] = {"start": "was started already", "stop": "was stopped already"}

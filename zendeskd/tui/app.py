@@ -199,6 +199,9 @@ class Dashboard(App[int]):
     def action_help(self) -> None:
         self.push_screen(Help(self.screen))
 
+    def action_backup(self) -> None:
+        self.run_worker(self.actions.backup(), group="actions")
+
     def action_reload(self) -> None:
         self.run_worker(self.actions.reload(), group="actions")
 

@@ -6,7 +6,9 @@ from typing import Final
 
 from textual.binding import Binding
 
-CHANGING: Final = frozenset({"trigger", "start", "stop", "interval", "cancel", "resync", "reconcile", "reload"})
+CHANGING: Final = frozenset(
+    {"trigger", "start", "stop", "interval", "cancel", "resync", "reconcile", "backup", "reload"}
+)
 """Actions that change something in the daemon: gone for viewers and while the connection is."""
 
 

@@ -59,6 +59,7 @@ class Palette(Provider):
                 names = present.clean(", ".join(org for org, _ in screen.targets()[:3])) or "none"
                 for name, said in ACTIONS.items():
                     yield Entry(name, f"{said} ({names})", getattr(screen, f"action_{name}"))
+            yield Entry("backup", "copy the daemon's database while it is in use", app.action_backup)
             yield Entry("reload", "read the daemon's settings again", app.action_reload)
         for name, said in SCREENS.items():
             yield Entry(name, said, getattr(app, f"action_{name}"))

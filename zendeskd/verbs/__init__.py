@@ -37,6 +37,7 @@ MODULES: Final = {
     "watch": "watch",
     "wait": "watch",
     "health": "health",
+    "backup": "backup",
     "reload": "daemon",
     "version": "daemon",
     "completion": "shell",

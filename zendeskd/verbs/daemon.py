@@ -62,6 +62,7 @@ def described(daemon: wire.DaemonStatus, now: datetime) -> list[str]:
         f"  fleet     {present.plural(daemon.organizations, 'organisation')}, "
         f"{present.plural(database.records, 'record')}",
         f"  database  {clean(database.path)}, {present.size(database.bytes)}{trouble}",
+        *([f"  backup    {present.backups(daemon.backup, now)}"] if daemon.backup is not None else []),
         f"  settings  {clean(daemon.config_file) or 'no file'}, read {present.clock(daemon.config_loaded_at, now)}",
         f"  socket    {clean(daemon.socket)}, you are {clean(daemon.role)}",
         f"  log       {clean(daemon.log_file)}",

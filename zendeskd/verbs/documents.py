@@ -55,6 +55,12 @@ class VersionDocument(wire.Document, kw_only=True):
     error: ErrorBody | None = None
 
 
+class BackupDocument(wire.Backup, kw_only=True):
+    """`backup`: how it ended. `trouble` is null if it was made."""
+
+    schema: int = wire.SCHEMA
+
+
 class HealthDocument(wire.Document, kw_only=True):
     """`health`: `state` is ok, warning, critical or unknown, `code` the same as the exit code."""
 

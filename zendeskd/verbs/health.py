@@ -67,6 +67,9 @@ def about_daemon(vital: wire.Health, daemon: wire.DaemonStatus) -> list[Finding]
         findings.append(Finding(State.CRITICAL, f"daemon: {present.clean(vital.detail)}"))
     if daemon.database.trouble is not None:
         findings.append(Finding(State.CRITICAL, f"database: {present.clean(daemon.database.trouble)}"))
+    last = daemon.backup.recent[0] if daemon.backup is not None and daemon.backup.recent else None
+    if last is not None and last.trouble is not None:
+        findings.append(Finding(State.WARNING, f"the last backup failed: {present.clean(last.trouble)}"))
     return findings
 
 
@@ -125,7 +128,7 @@ VERBS: Final = (
         operations=("health", "status", "sync_status"),
         documents=(HealthDocument,),
         description="For monitoring. 2 critical: an organisation is blocked, every one is failing, the daemon stands "
-        "still or cannot store. 1 warning: one is failing, late or waits long for a rate limit. 3 unknown: no daemon "
-        "answered. Other verbs have other exit codes.",
+        "still or cannot store. 1 warning: one is failing, late or waits long for a rate limit, or the last backup "
+        "failed. 3 unknown: no daemon answered. Other verbs have other exit codes.",
     ),
 )

@@ -81,6 +81,7 @@ class DaemonScreen(Framed):
             f" trouble   {clean(database.trouble) or 'none'}",
             f" workers   {min(self._fleet.busy, daemon.workers)} of {daemon.workers} busy",
             f" compared  {self._last_comparison()}",
+            f" backup    {'not known' if daemon.backup is None else present.backups(daemon.backup, now)}",
             "",
             *self._threads(),
             "",

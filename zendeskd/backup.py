@@ -1,0 +1,213 @@
+"""Backups of the database while it is in use: one at a time, on a thread of its own, the newest few are kept.
+
+What is in them is sealed as in the database. The master key is not in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import shutil
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from zendeskd import copies
+from zendeskd.cron import CronExpression
+from zendeskd.db import Database
+from zendeskd.errors import Cancelled, Conflict, StorageError
+from zendeskd.models import utcnow
+
+log = structlog.get_logger("zendeskd.backup")
+
+ROOM_LEFT: Final = 200 * 2**20
+"""Bytes that a backup leaves free: the sync has to store pages on the same disk."""
+
+_NAME: Final = re.compile(r"zendeskd-(\d{8}T\d{6}Z)\.db")
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+_REMEMBERED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup, going on (`finished_at` None) or ended. `trouble` says why there is no file."""
+
+    path: Path
+    requested_by: str | None  # None: it was there when the daemon started
+    started_at: datetime
+    finished_at: datetime | None = None
+    bytes: int = 0
+    duration_ms: int | None = None
+    trouble: str | None = None
+    hint: str = ""
+
+
+class Backups:
+    """Any thread may call any method. `on_change` gets each backup as it begins and ends, from a thread of ours or the
+    caller's; `keep` is asked after each."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        keep: Callable[[], int],
+        on_change: Callable[[Backup], None] = lambda _: None,
+        now: Callable[[], datetime] = utcnow,
+        monotonic: Callable[[], float] = time.monotonic,
+        room_left: int = ROOM_LEFT,
+    ) -> None:
+        self.folder: Final = folder
+        self._database, self._keep, self._on_change = database, keep, on_change
+        self._now, self._monotonic, self._room_left = now, monotonic, room_left
+        self._lock = threading.Lock()  # guards the next three
+        self._running: Backup | None = None
+        self._thread: threading.Thread | None = None
+        self._recent = deque(found(folder)[:_REMEMBERED], maxlen=_REMEMBERED)
+        self._stop = threading.Event()
+
+    def begin(self, by: str) -> tuple[Backup, bool]:
+        """Have one made, or join the one that is being made. -> it, and whether it was joined.
+
+        Raises Conflict when the daemon stops.
+        """
+        with self._lock:
+            if self._running is not None:
+                return self._running, True
+            if self._stop.is_set():
+                raise Conflict("the daemon is stopping", hint="ask again when it is back")
+            started_at = self._now()
+            one = Backup(self.folder / f"zendeskd-{started_at.astimezone(UTC):{_STAMP}}.db", by, started_at)
+            self._running = one
+            self._thread = threading.Thread(target=self._make, args=(one,), name="backup", daemon=True)
+            self._thread.start()
+        return one, False
+
+    @property
+    def running(self) -> Backup | None:
+        return self._running
+
+    def recent(self) -> list[Backup]:
+        """The last ones that ended, the newest first. Of those before the daemon's start only the good ones."""
+        with self._lock:
+            return list(self._recent)
+
+    def newest_at(self) -> datetime | None:
+        """When the newest good one was begun."""
+        return next((one.started_at for one in self.recent() if one.trouble is None), None)
+
+    def stop(self, timeout_s: float) -> bool:
+        """End what is going on, which leaves no file. -> whether it has ended in time."""
+        self._stop.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        return thread is None or not thread.is_alive()
+
+    # --- the thread -----------------------------------------------------------------------------------------------
+
+    def _make(self, one: Backup) -> None:
+        began = self._monotonic()
+        self._on_change(one)
+        try:
+            one = replace(one, bytes=self._write(one.path))
+        except Cancelled:
+            one = replace(one, trouble="the daemon was stopped", hint="ask again when it is back")
+        except StorageError as error:
+            one = replace(one, trouble=error.detail, hint=error.hint)
+        except Exception as error:  # the thread's frame of last resort: the next one is tried all the same
+            log.exception("backup failed by a bug")
+            one = replace(one, trouble=f"a bug: {type(error).__name__}", hint="report it with the traceback in the log")
+        took_ms = round((self._monotonic() - began) * 1000)
+        one = replace(one, finished_at=self._now(), duration_ms=took_ms)
+        if one.trouble is None:
+            log.info("backup made", path=str(one.path), bytes=one.bytes, duration_ms=took_ms, by=one.requested_by)
+            self._remove_old(one.path)
+        else:
+            log.error("backup failed", path=str(one.path), error=one.trouble, hint=one.hint, by=one.requested_by)
+        with self._lock:
+            self._recent.appendleft(one)
+            self._running = None
+        self._on_change(one)
+
+    def _write(self, path: Path) -> int:
+        """Raises StorageError that says why, and Cancelled."""
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for leftover in self.folder.glob(".zendeskd-*.db.partial*"):  # of a daemon that was killed
+                leftover.unlink(missing_ok=True)
+            with self._database.snapshot() as source:
+                # what the other disk refuses must not pass for trouble of the database
+                try:
+                    self._refuse_without_room(copies.bytes_of(source))
+                    size = copies.write_copy(source, partial, stop=self._stop)
+                except (sqlite3.Error, OSError) as error:
+                    raise _refused(path, error) from error
+            copies.put_in_place(partial, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise _refused(path, error) from error
+        return size
+
+    def _refuse_without_room(self, size: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free - size < self._room_left:
+            raise StorageError(
+                f"A backup of {_mb(size)} MB does not fit into {self.folder}: {_mb(free)} MB are free, and "
+                f"{_mb(self._room_left)} MB are left for the sync.",
+                hint="Make room there, or keep fewer backups: [backup] keep.",
+            )
+
+    def _remove_old(self, made: Path) -> None:
+        """Beyond the newest `keep`, and never the one just made: a clock that was wrong must not cost it."""
+        older = [one.path for one in found(self.folder) if one.path != made]
+        for path in older[max(0, self._keep() - 1) :]:
+            try:
+                path.unlink(missing_ok=True)
+                log.info("old backup removed", path=str(path))
+            except OSError as error:
+                log.warning("old backup not removed", path=str(path), error=error.strerror)
+
+
+def is_overdue(cron: CronExpression, since: datetime | None, now: datetime) -> bool:
+    """Whether two in a row were missed since then: the newest backup, or the first organisation if there is none."""
+    second = None if since is None else next(itertools.islice(cron.upcoming(since), 1, None), None)
+    return second is not None and second <= now
+
+
+def found(folder: Path) -> list[Backup]:
+    """The backups that lie in a folder, the newest first. Only files that have the name of one."""
+    backups = []
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match is None or not path.is_file() or path.is_symlink():
+                continue
+            with contextlib.suppress(ValueError, OSError):
+                at = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+                backups.append(Backup(path, None, at, finished_at=at, bytes=path.stat().st_size))
+    return sorted(backups, key=lambda one: one.started_at, reverse=True)
+
+
+def _refused(path: Path, error: Exception) -> StorageError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return StorageError(
+        f"The backup {path} could not be written: {reason}.",
+        hint="Its folder must belong to the daemon's user and have room for a second copy of the database.",
+    )
+
+
+def _mb(count: int) -> int:
+    return -(-count // 2**20)
