@@ -37,7 +37,7 @@ from zendeskd.runs.dispatch import Dispatch
 from zendeskd.runs.ledger import Ledger
 from zendeskd.runs.outcome import due_first, due_next
 from zendeskd.runs.performance import Asides, Bench
-from zendeskd.runs.roster import Post, Roster
+from zendeskd.runs.roster import Post, Roster, changed_by_time
 from zendeskd.runs.workers import Turn, Workers
 from zendeskd.sync import OVERLAP
 
@@ -331,11 +331,11 @@ class Jobs:
         return True
 
     def _each_minute(self) -> None:
-        """Announce what time alone has changed (lateness, a new day), and write down what could not be written."""
+        """Announce what time alone has changed (late, slow, a new day), and write down what could not be written."""
         for post in self._roster.all():
             self._dispatch.record_late(post)
             view = self._dispatch.view(post)
-            if (view.health, view.today.day) != post.announced:
+            if changed_by_time(view) != post.announced:
                 self._dispatch.announce(post)
 
     def _load_today(self, posts: list[Post]) -> None:

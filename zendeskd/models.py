@@ -465,6 +465,7 @@ class IntegrationView(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[RunRow, ...]  # finished, newest first, at most 8
     today: Today
     late_s: int | None
+    slow_s: int | None
     reconciled: Reconciliation | None
     set_aside: int  # records that could not be read and are not here yet
     skipped_ticks: int

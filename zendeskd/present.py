@@ -259,7 +259,7 @@ class Voice:
             case "idle":
                 return Cell(idle)
             case "running":
-                return self._running(item.run)
+                return self._running(item.run, is_slow=item.slow_s is not None)
             case "limited" | "retrying":
                 waits = item.run.waiting_until if item.run is not None else item.next_run_at
                 word = "limit" if item.state == "limited" else "retry"
@@ -268,13 +268,14 @@ class Voice:
             case state:
                 return self.signed(state)
 
-    def _running(self, run: wire.LiveRun | None) -> Cell:
+    def _running(self, run: wire.LiveRun | None, *, is_slow: bool) -> Cell:
+        word = "slow" if is_slow else "running"
         if run is None:
-            return self.signed("running")
+            return self.signed(word, "running")
         if run.progress is None:
-            return self.signed("running", number(run.records))
+            return self.signed(word, number(run.records))
         left = "" if run.eta_s is None else f" {countdown(run.eta_s)}"
-        return self.signed("running", f"{run.progress:.0%}{left}")
+        return self.signed(word, f"{run.progress:.0%}{left}")
 
     def last(self, status: str | None, error_code: str | None) -> Cell:
         """How the last finished run ended: `✓ ok`, `◕ partial`, `✗ network`, `interrupted`, `◌ never`."""

@@ -227,6 +227,7 @@ class SyncStatus(Reply, kw_only=True):
     stop_reason: str | None
     stopped_until: str | None
     late_s: int | None  # by how much it is late, if it is
+    slow_s: int | None = None  # for how long its run goes on beyond what is usual, if it does
     reconciled: Reconciled | None
     set_aside: int = 0  # records that could not be read and are not here yet (table quarantined_records)
     skipped_ticks: int  # ticks that came while a run was going on, since the daemon started

@@ -167,6 +167,37 @@ def test_lateness_counts_from_two_intervals_and_a_grace() -> None:
     assert late.you == "zendeskctl trigger acme"
 
 
+@pytest.mark.parametrize(
+    ("lasted_s", "going_s", "slow_s"),
+    [
+        ([], 86_400, None),  # nothing is usual yet: a first import takes its time
+        ([5], 600, None),
+        ([5], 661, 61),
+        ([400, 300], 1200, None),
+        ([300, 400], 1260, 60),
+    ],
+)
+def test_a_run_is_slow_by_what_is_usual_here(lasted_s: list[int], going_s: int, slow_s: int | None) -> None:
+    recent = tuple(row(RunStatus.SUCCESS, duration_ms=each * 1000) for each in lasted_s)
+    told = judged(healthy(), run=going(started_at=START - timedelta(seconds=going_s)), recent=recent)
+    assert told.slow_s == slow_s
+    assert told.why == ("page 31, 40/s" if slow_s is None else "slow, 40/s")
+    assert ("It is slow" in told.daemon) == (slow_s is not None)
+    assert told.health is Health.RUNNING
+
+
+def test_failures_comparisons_and_waits_say_nothing_of_slowness() -> None:
+    long_ago = {"started_at": START - timedelta(hours=9)}
+    good = row(RunStatus.SUCCESS, duration_ms=5000)
+    failed = row(RunStatus.FAILED, duration_ms=5000)
+    waiting = Waiting(until=START + MINUTE, reason="429", state=State.LIMITED)
+    assert judged(healthy(), run=going(**long_ago), recent=(failed,)).slow_s is None
+    assert judged(healthy(), run=going(kind="reconcile", **long_ago), recent=(good,)).slow_s is None
+    assert judged(healthy(), run=going(waiting=waiting, **long_ago), recent=(good,)).slow_s is None
+    assert judged(healthy(), run=None, recent=(good,)).slow_s is None
+    assert judged(healthy(), run=going(rate=None, **long_ago), recent=(good,)).why == "slow"
+
+
 def test_lateness_is_counted_in_ticks_so_a_night_is_not_late() -> None:
     office = healthy(
         sync_interval="0 9-17 * * 1-5", timezone="UTC", last_success_at=START.replace(day=20, hour=17, minute=1)

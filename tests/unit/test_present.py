@@ -137,6 +137,13 @@ def test_a_late_copy_is_marked() -> None:
     assert present.age_cell(item, NOW) == Cell("!45m", "bad")
 
 
+def test_a_slow_run_is_marked() -> None:
+    slow = mockup.status(state="running", run=mockup.live(), slow_s=60)
+    assert Voice().now(slow, NOW) == Cell("! 62% 0:48", "bad")
+    unknown = mockup.status(state="running", run=mockup.live(records=8400, progress=None), slow_s=60)
+    assert Voice(ascii_only=True).now(unknown, NOW) == Cell("! 8,400", "bad")
+
+
 def test_the_last_runs_read_from_left_to_right() -> None:
     words = ["failed", "success", "partial", "cancelled", "interrupted"]  # newest first
     runs = [mockup.run(9 - each, status=word) for each, word in enumerate(words)]

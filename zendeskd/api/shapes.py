@@ -63,6 +63,7 @@ def _status_fields(view: IntegrationView) -> dict[str, object]:
         "stop_reason": one.stop_reason,
         "stopped_until": stamp_or_none(one.stopped_until),
         "late_s": view.late_s,
+        "slow_s": view.slow_s,
         "reconciled": None if view.reconciled is None else reconciled(view.reconciled, one.system_type),
         "set_aside": view.set_aside,
         "skipped_ticks": view.skipped_ticks,

@@ -34,7 +34,7 @@ from zendeskd.runs.clock import CronScheduler
 from zendeskd.runs.live import LiveRun
 from zendeskd.runs.outcome import due_next
 from zendeskd.runs.performance import Bench, compare_once, probe_once, run_once
-from zendeskd.runs.roster import Ended, Post, Roster
+from zendeskd.runs.roster import Ended, Post, Roster, changed_by_time
 from zendeskd.runs.workers import Turn, Workers
 
 log = structlog.get_logger("zendeskd.runs.dispatch")
@@ -351,7 +351,7 @@ class Dispatch:
         """Tell everybody how it is now. Raises nothing: who listens must not hold up who works."""
         try:
             view = self.view(post)
-            post.announced = (view.health, view.today.day)
+            post.announced = changed_by_time(view)
             self._on_change(view)
         except Exception:  # a listener's bug
             log.exception("change not announced", org=post.integration.organization_id)

@@ -11,10 +11,13 @@ from typing import Final
 
 import msgspec
 
-from zendeskd.models import Health, Integration, RunRow, RunView, State, stamp
+from zendeskd.models import Health, Integration, RunRow, RunStatus, RunView, State, stamp
 
 FAILING_AFTER: Final = 3
 LATE_GRACE: Final = timedelta(minutes=2)
+SLOW_TIMES: Final = 3
+SLOW_LEAST_S: Final = 600
+"""A run is slow when it takes this many times as long as the longest of the last ones, and at least so long."""
 
 SYSTEM_NAMES: Final = {"zendesk": "Zendesk", "jira": "Jira", "slack": "Slack"}
 
@@ -59,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     daemon: str
     you: str
     late_s: int | None
+    slow_s: int | None
 
 
 def live_state(integration: Integration, run: RunView | None, *, queued: bool, stopping: bool) -> State:
@@ -80,11 +84,19 @@ def live_state(integration: Integration, run: RunView | None, *, queued: bool, s
 
 def judge(facts: Facts) -> Verdict:
     """Health, reason and sentences. Any thread; no I/O."""
-    late_s = _late_s(facts)
+    late_s, slow_s = _late_s(facts), _slow_s(facts)
     health = _health(facts, late_s)
     happened, daemon, you = _sentences(facts, health, late_s)
+    if slow_s is not None:
+        daemon = f"{daemon} It is slow: it takes more than {SLOW_TIMES} times as long as the last ones."
     return Verdict(
-        health=health, why=_why(facts, health, late_s), happened=happened, daemon=daemon, you=you, late_s=late_s
+        health=health,
+        why=_why(facts, health, late_s, slow_s),
+        happened=happened,
+        daemon=daemon,
+        you=you,
+        late_s=late_s,
+        slow_s=slow_s,
     )
 
 
@@ -98,6 +110,21 @@ def _late_s(facts: Facts) -> int | None:
     if not one.is_active or one.state is State.BLOCKED or one.credential_kind is None or facts.late_from is None:
         return None
     beyond = (facts.now - facts.late_from - LATE_GRACE).total_seconds()
+    return int(beyond) if beyond > 0 else None
+
+
+def _slow_s(facts: Facts) -> int | None:
+    """Seconds that the run goes on beyond what is usual here; None while it does not, waits, or nothing is usual yet.
+
+    The longest of the last runs stands for their 95th percentile: there are eight."""
+    run = facts.run
+    lasted = [
+        row.duration_ms for row in facts.recent if row.status is RunStatus.SUCCESS and row.duration_ms is not None
+    ]
+    if run is None or run.kind != "sync" or run.waiting is not None or not lasted:
+        return None
+    usual_s = max(SLOW_TIMES * max(lasted) / 1000, SLOW_LEAST_S)
+    beyond = (facts.now - run.started_at).total_seconds() - usual_s
     return int(beyond) if beyond > 0 else None
 
 
@@ -120,7 +147,7 @@ def _health(facts: Facts, late_s: int | None) -> Health:
     return Health.OK if one.is_active else Health.STOPPED
 
 
-def _why(facts: Facts, health: Health, late_s: int | None) -> str:
+def _why(facts: Facts, health: Health, late_s: int | None, slow_s: int | None) -> str:
     one, run = facts.integration, facts.run
     if run is not None and run.waiting is not None:
         return _cells(run.waiting.reason)
@@ -129,6 +156,8 @@ def _why(facts: Facts, health: Health, late_s: int | None) -> str:
     if health is Health.BLOCKED:
         return _SHORT.get(one.last_error_code or "", "blocked")
     if run is not None:
+        if slow_s is not None:
+            return _cells("slow" if run.rate is None else f"slow, {run.rate:.0f}/s")
         if run.rate is None:
             return "reconciling" if run.kind == "reconcile" else ""
         first = "first import" if one.last_success_at is None else f"page {run.pages}"

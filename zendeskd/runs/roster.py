@@ -63,7 +63,7 @@ class Post:
         self.set_aside = 0
         self.skipped_ticks = 0
         self.leaving = False
-        self.announced: tuple[Health, str] | None = None
+        self.announced: tuple[Health, str, bool] | None = None  # `changed_by_time` when it was last told
 
     def take(self, fresh: Integration) -> None:
         """The integration's row as it is now in the database."""
@@ -124,6 +124,7 @@ class Post:
             recent=tuple(self.recent),
             today=today,
             late_s=verdict.late_s,
+            slow_s=verdict.slow_s,
             reconciled=self.reconciled,
             set_aside=self.set_aside,
             skipped_ticks=self.skipped_ticks,
@@ -138,6 +139,11 @@ class Post:
     def _today(self, now: datetime) -> Today:
         day = self.day(now)
         return self.today if self.today.day == day else Today(day)
+
+
+def changed_by_time(view: IntegrationView) -> tuple[Health, str, bool]:
+    """What of it may be another one later though nothing happens."""
+    return view.health, view.today.day, view.slow_s is not None
 
 
 class Roster:

@@ -30,7 +30,9 @@ def headline(fleet: Fleet, socket: Path, now: datetime, clock: str, cells: int, 
     daemon = fleet.daemon
     if daemon is None:
         return _line([Cell("zendeskd"), Cell("connected")], right, cells)
-    parts = [Cell(f"zendeskd {present.clean(daemon.version)}"), Cell("connected", "good"), *_trouble(daemon)]
+    parts = [Cell(f"zendeskd {present.clean(daemon.version)}"), Cell("connected", "good")]
+    if trouble := _trouble(daemon):
+        parts = trouble if _cells([*parts, *trouble]) + 1 + present.width(right) > cells else [*parts, *trouble]
     extra = [
         Cell(f"up {present.since(daemon.started_at, now)}"),
         Cell(f"workers {min(fleet.busy, daemon.workers)}/{daemon.workers}"),

@@ -27,6 +27,8 @@ ORG_MOST: Final = 24
 WHY_MOST: Final = 60
 _FULL: Final = 96
 _SHORT: Final = 77
+_LEAST: Final = ((2, 7), (1, 9), (0, 6))
+"""Where there is no room for four columns: which yields first (by its place), and what it keeps. Names yield last."""
 
 
 def columns(cells: int, longest: int) -> tuple[GridColumn, ...]:
@@ -38,8 +40,12 @@ def columns(cells: int, longest: int) -> tuple[GridColumn, ...]:
     else:
         chosen = [_ORG, _NOW, _LAST, _AGE]
     spare = cells - 2 - sum(column.cells + 2 for column in chosen) + 1  # less the scrollbar and a cell beside it
+    for place, least in _LEAST if spare < 0 else ():  # all four stay on the narrowest terminal
+        yielded = min(-spare, chosen[place].cells - least)
+        chosen[place] = chosen[place]._replace(cells=chosen[place].cells - yielded)
+        spare += yielded
     wider = max(0, min(spare, min(ORG_MOST, longest) - _ORG.cells))
-    chosen[0] = _ORG._replace(cells=_ORG.cells + wider)
+    chosen[0] = chosen[0]._replace(cells=chosen[0].cells + wider)
     if chosen[-1] is _WHY:
         chosen[-1] = _WHY._replace(cells=min(WHY_MOST, _WHY.cells + max(0, spare - wider)))
     return tuple(chosen)
