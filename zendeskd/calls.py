@@ -5,7 +5,7 @@ One function per name of `OPERATIONS`; `client` turns each into a method of its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -229,6 +229,22 @@ def runs(
 
 def run(run_id: int) -> Call[wire.RunDocument]:
     return _call("run", wire.RunDocument, parts={"id": run_id})
+
+
+def logs(
+    orgs: Iterable[str] = (),
+    *,
+    run: int | None = None,
+    level: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Call[wire.LogList]:
+    """Lines of the daemon's log file, newest first; `after` is the `next` of the page before. `orgs`: none means all;
+    `level` and above; `since`: an instant, a date or a span ("1h"); `until`: an instant."""
+    params: dict[str, object] = {"organizationId": list(orgs) or None, "run": run, "level": level}
+    return _call("logs", wire.LogList, params=params | {"since": since, "until": until, "limit": limit, "after": after})
 
 
 def events(*, heartbeat_s: int = 15) -> Call[wire.Event]:

@@ -190,6 +190,7 @@ class _Operations:
     unlink = _Verb(calls.unlink)
     runs = _Verb(calls.runs)
     run = _Verb(calls.run)
+    logs = _Verb(calls.logs)
     organizations = _Verb(calls.organizations)
     organization = _Verb(calls.organization)
     add_organization = _Verb(calls.add_organization)

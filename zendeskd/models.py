@@ -342,6 +342,8 @@ class Waiting(msgspec.Struct, frozen=True):
     state: State
     until: datetime
     reason: str  # "429, export budget", "connect timeout, try 2 of 5"
+    error: str | None = None  # what went wrong before it, as a sentence
+    request_id: str | None = None  # the source's own name of the call that failed
 
 
 class BudgetView(msgspec.Struct, frozen=True, rename="camel"):
@@ -394,6 +396,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    request_id: str | None = None  # the source's own name of the call that failed, or of the last one
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ OPERATIONS: Final = tuple(
         ("unlink", "DELETE", "/api/records/{id}/links/{link_id}", True),
         ("runs", "GET", "/api/sync-logs"),
         ("run", "GET", "/api/sync-logs/{id}"),
+        ("logs", "GET", "/api/logs"),
         ("events", "GET", "/api/events"),
         ("organizations", "GET", "/api/organizations"),
         ("organization", "GET", "/api/organizations/{org}"),

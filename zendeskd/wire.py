@@ -385,16 +385,39 @@ class RecordDocument(RecordItem, kw_only=True):
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
+class SkippedRecord(Reply, kw_only=True):
+    """A record that could not be read and was set aside. `external_id` null: not even that could be read."""
+
+    external_id: str | None
+    reason: str
+    seen_at: str
+
+
 class RunDocument(RunSummary, kw_only=True):
-    """One run. While it goes on, `live` has its progress."""
+    """One run. While it goes on, `live` has its progress. `skipped`: the first 100 records that it set aside and that
+    no later run could read; `request_id` is the source's own name for the call that failed, or for the last one."""
 
     schema: int = SCHEMA
     live: LiveRun | None = None
+    skipped: list[SkippedRecord] = []
+    request_id: str | None = None
 
 
 class RunList(Document, kw_only=True):
     items: list[RunSummary]
     next: str | None
+
+
+class LogList(Document, kw_only=True):
+    """`GET /api/logs`: lines of the daemon's log as they are in its file, newest first. `next` is handed back as
+    `after`; null: there is nothing older. `complete` is false if it stopped for having looked through so much of the
+    file: there may be more at `next`. `hint` says why there is nothing."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+    complete: bool
+    file: str
+    hint: str = ""
 
 
 # --- the fleet --------------------------------------------------------------------------------------------------------

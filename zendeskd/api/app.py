@@ -15,7 +15,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from zendeskd.api import checks, commands, events, history, links, operations, organizations, records, schedules, status
+from zendeskd.api import (
+    checks,
+    commands,
+    events,
+    history,
+    links,
+    logs,
+    operations,
+    organizations,
+    records,
+    schedules,
+    status,
+)
 from zendeskd.api.answering import Parts, Reply, answer, problem_reply
 from zendeskd.api.asked import Endpoint
 from zendeskd.api.context import ControlContext
@@ -32,6 +44,7 @@ CLOSE_WITHIN_S: Final = 1.0
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *status.ENDPOINTS,
     *history.ENDPOINTS,
+    *logs.ENDPOINTS,
     *records.ENDPOINTS,
     *links.ENDPOINTS,
     *organizations.ENDPOINTS,

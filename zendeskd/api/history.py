@@ -12,6 +12,7 @@ from zendeskd.errors import BadRequest, NotFound
 from zendeskd.models import RunStatus
 
 LIMIT_MAX: Final = 1000
+SKIPPED_MAX: Final = 100
 
 
 def runs(asked: Asked) -> wire.RunList:
@@ -38,9 +39,10 @@ def run(asked: Asked) -> wire.RunDocument:
         raise NotFound(f"there is no run {asked.path['id'][:80]!r}", hint="zendeskctl runs lists them")
     live = asked.context.jobs.live_run(number)  # asked first: a run that ends meanwhile is then read as ended
     row = asked.context.store.runs.get(number)
+    skipped = asked.context.store.runs.skipped(row, SKIPPED_MAX) if row.records_failed else []
     if live is None or row.status is not RunStatus.RUNNING:
-        return shapes.run_document(row, None)
-    return shapes.run_document(row, shapes.live_run(live, ()))
+        return shapes.run_document(row, None, skipped)
+    return shapes.run_document(row, shapes.live_run(live, ()), skipped)
 
 
 ENDPOINTS: Final = (

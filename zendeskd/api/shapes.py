@@ -21,6 +21,7 @@ from zendeskd.models import (
 )
 from zendeskd.store.links import LinkRow
 from zendeskd.store.records import RecordRow
+from zendeskd.store.runs import SkippedRow
 
 
 def sync_status(view: IntegrationView) -> wire.SyncStatus:
@@ -117,8 +118,14 @@ def run_summary(row: RunRow) -> wire.RunSummary:
     return wire.RunSummary(**_run_fields(row))  # type: ignore[arg-type]
 
 
-def run_document(row: RunRow, live: wire.LiveRun | None) -> wire.RunDocument:
-    return wire.RunDocument(**_run_fields(row), live=live)  # type: ignore[arg-type]
+def run_document(row: RunRow, live: wire.LiveRun | None, skipped: Iterable[SkippedRow]) -> wire.RunDocument:
+    return wire.RunDocument(
+        **_run_fields(row),  # type: ignore[arg-type]
+        live=live,
+        skipped=[wire.SkippedRecord(external_id=one.external_id, reason=one.reason, seen_at=one.last_seen_at)
+                 for one in skipped],
+        request_id=row.request_id,
+    )  # fmt: skip
 
 
 def _run_fields(row: RunRow) -> dict[str, object]:

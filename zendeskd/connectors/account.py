@@ -73,11 +73,11 @@ class Account:
         try:
             try:
                 return ask()
-            except Unauthorized:
+            except Unauthorized as error:
                 if not self._auth.after_401():
                     if not ask_again:
                         raise
-                    self._patience.wait(PAUSE_S, State.RETRYING, "HTTP 401, asking once more")
+                    self._patience.wait(PAUSE_S, State.RETRYING, "HTTP 401, asking once more", error)
                 self.stats.retries += 1
             return ask()
         except Unauthorized as error:
@@ -94,8 +94,8 @@ class Account:
         """What `ask` gives; once more after a pause where a web page refused it."""
         try:
             return ask()
-        except WebPage403:
-            self._patience.wait(PAUSE_S, State.RETRYING, "HTTP 403 with a web page, asking once more")
+        except WebPage403 as error:
+            self._patience.wait(PAUSE_S, State.RETRYING, "HTTP 403 with a web page, asking once more", error)
             self.stats.retries += 1
         return ask()
 

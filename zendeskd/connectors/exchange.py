@@ -86,7 +86,7 @@ class Exchange:
 
     def _before_retry(self, tries: _Tries, seconds: float) -> None:
         self._stats.retries += 1
-        self._patience.wait(seconds, State.RETRYING, tries.words)
+        self._patience.wait(seconds, State.RETRYING, tries.words, tries.error)
 
     def _send(self, request: Callable[[], Request], kind: str, headers: Callable[[], Mapping[str, str]]) -> Answer:
         """One answer of 2xx; waits for budgets and through 429s, which are no failures."""
@@ -143,16 +143,16 @@ class _Tries:
         self._most = most
         self._time = time
         self._failed = 0
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     @property
     def words(self) -> str:
         """Short, for a status line."""
-        return f"{_in_short(self._error)}, try {self._failed + 1} of {self._most}"
+        return f"{_in_short(self.error)}, try {self._failed + 1} of {self._most}"
 
     def are_over(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome is not None else None
-        self._error = error
+        self.error = error
         if error is not None and is_slow(error) and self._shrink():
             return False
         self._failed += 1

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from zendeskd.cancel import CancelToken
-from zendeskd.errors import NetworkError
+from zendeskd.errors import NetworkError, RunError
 from zendeskd.models import CallStats, State, Waiting, utcnow
 
 
@@ -50,11 +50,13 @@ class Patience:
             self._cancel.check()
             raise NetworkError("The connection was closed while a call was under way.")
 
-    def wait(self, seconds: float, state: State, reason: str) -> None:
-        """Wait, telling why. `state` LIMITED counts as waiting for a rate limit, RETRYING does not."""
+    def wait(self, seconds: float, state: State, reason: str, error: BaseException | None = None) -> None:
+        """Wait, telling why. `state` LIMITED counts as waiting for a rate limit, RETRYING (after `error`) does not."""
         self.check()
         started = self._time.monotonic()
-        self._on_wait(Waiting(state=state, until=self._time.now() + timedelta(seconds=seconds), reason=reason))
+        until = self._time.now() + timedelta(seconds=seconds)
+        said, request_id = (error.detail, error.request_id) if isinstance(error, RunError) else (None, None)
+        self._on_wait(Waiting(state=state, until=until, reason=reason, error=said, request_id=request_id))
         try:
             self._time.wait(self._over, seconds)
         finally:

@@ -34,6 +34,7 @@ from zendeskd.runs.live import LiveRun
 from zendeskd.runs.outcome import after_run
 from zendeskd.runs.reconcile import compare
 from zendeskd.runs.roster import Ended
+from zendeskd.runs.telling import Telling
 
 log = structlog.get_logger("zendeskd.runs.performance")
 
@@ -111,11 +112,13 @@ class Bench:
         )
 
     @contextlib.contextmanager
-    def source(self, integration: Integration, live: LiveRun) -> Iterator[tuple[Source, sync.Ahead]]:
+    def source(
+        self, integration: Integration, live: LiveRun, on_wait: Callable[[Waiting | None], None]
+    ) -> Iterator[tuple[Source, sync.Ahead]]:
         """The integration's source for one piece of work, and fetching ahead from it. Whatever happens, every wait
         and every connection of it ends here."""
         opened = self.connectors[integration.system_type].open(
-            integration, self.credentials(integration), live.cancel, live.waits
+            integration, self.credentials(integration), live.cancel, on_wait
         )
         fetchers: list[FetchAhead] = []
 
@@ -169,27 +172,23 @@ class Bench:
         live.alive()
 
 
-class _Told:
-    """Tells the live run of each page, the worker's pulse, and the log."""
+class _Progress:
+    """Tells the live run of each page and wait, the worker's pulse, and the log."""
 
-    def __init__(self, bench: Bench, live: LiveRun, bound: Any, event: str) -> None:
-        self._bench, self._live, self._log, self._event, self._page = bench, live, bound, event, 0
+    def __init__(self, bench: Bench, live: LiveRun, bound: Any, event: str, *, is_quiet: bool = False) -> None:
+        self._bench, self._live = bench, live
+        self._telling = Telling(
+            bound, event, calls=lambda: live.calls, now=bench.now, monotonic=bench.monotonic, is_quiet=is_quiet
+        )
 
     def page_stored(self, page: Page, counts: PageCounts) -> None:
-        self._page += 1
         self._bench.pulse()
         self._live.page_stored(page, counts)
-        if counts.read:
-            self._log.info(
-                self._event,
-                page=self._page,
-                new=counts.created,
-                updated=counts.updated,
-                unchanged=counts.unchanged,
-                deleted=counts.deleted,
-            )
-        for bad in page.quarantined:
-            self._log.warning("record set aside", record=bad.external_id, reason=bad.reason)
+        self._telling.page_stored(page, counts)
+
+    def waits(self, waiting: Waiting | None) -> None:
+        self._live.waits(waiting)
+        self._telling.waits(waiting)
 
 
 def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRow], None]) -> RunResult:
@@ -206,10 +205,9 @@ def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRo
         live.base_total = one.total_records
         bound.info("run began", trigger=row.trigger.value, by=row.requested_by)
         pages = bench.ledger.pages.open(one, row.id, copy_from=_copy_from(one, position))
-        with bench.source(one, live) as (source, ahead):
-            result = sync.run(
-                one, source, pages, live.cancel, _Told(bench, live, bound, "page stored"), ahead=ahead, now=bench.now
-            )
+        progress = _Progress(bench, live, bound, "page stored")
+        with bench.source(one, live, progress.waits) as (source, ahead):
+            result = sync.run(one, source, pages, live.cancel, progress, ahead=ahead, now=bench.now)
     except Cancelled:
         result = sync.cancelled(live.cancel)
     except RunError as error:
@@ -232,6 +230,10 @@ def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRo
         reason=result.end_reason,
         pages=view.pages,
         records=view.counts.read,
+        new=view.counts.created,
+        updated=view.counts.updated,
+        skipped=view.counts.failed,
+        retries=view.calls.retries,
         **({} if result.error_code is None else {"code": result.error_code, "error": result.error_message}),
         **({} if result.request_id is None else {"request_id": result.request_id}),
     )
@@ -245,20 +247,12 @@ def compare_once(bench: Bench, one: Integration, begun: Reconciliation, live: Li
         one = bench.ledger.fleet.integration_by_id(begun.integration_id)
         live.window_from = None if one.copy_from == EPOCH else one.copy_from
         live.base_total = one.total_records
+        progress = _Progress(bench, live, bound, "page compared", is_quiet=True)
         with (
             bench.ledger.pages.census(one, begun.id) as census,
-            bench.source(one, live) as (source, ahead),
+            bench.source(one, live, progress.waits) as (source, ahead),
         ):
-            result = compare(
-                one,
-                begun,
-                source,
-                census,
-                live.cancel,
-                _Told(bench, live, bound, "page compared"),
-                ahead=ahead,
-                now=bench.now,
-            )
+            result = compare(one, begun, source, census, live.cancel, progress, ahead=ahead, now=bench.now)
     except Cancelled:
         result = replace(begun, status="cancelled")
     except ZendeskdError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from peewee import fn
 
 from zendeskd.db import Database
@@ -34,6 +35,14 @@ _FINISHED: Final = sorted(status.value for status in FINISHED)
 _RECENT: Final = (
     "SELECT * FROM sync_logs WHERE integration_id = ? AND status IN (?, ?, ?, ?, ?) ORDER BY id DESC LIMIT ?"
 )
+
+
+class SkippedRow(msgspec.Struct, frozen=True):
+    """A row of `quarantined_records`, without the record."""
+
+    external_id: str | None
+    reason: str
+    last_seen_at: str
 
 
 RunRows = list[RunRow]
@@ -123,6 +132,14 @@ class Runs(Part):
             RunRow,
             lambda: NotFound(f"There is no run {run_id}.", hint="zendeskctl runs lists them; old ones are pruned."),
         )
+
+    def skipped(self, run: RunRow, most: int) -> Sequence[SkippedRow]:
+        """What the run set aside and no later one could read or set aside again, the first ones."""
+        table = t.QuarantinedRecord
+        query = table.select(table.id, table.external_id, table.reason, table.last_seen_at).where(
+            (table.integration_id == run.integration_id) & (table.run_id == run.id)
+        )
+        return self._structs(query.order_by(table.id).limit(most), SkippedRow)
 
     def list(
         self,

@@ -21,6 +21,7 @@ MODULES: Final = {
     "reconcile": "repairs",
     "runs": "runs",
     "run": "runs",
+    "log": "log",
     "records": "records",
     "record": "records",
     "link": "records",

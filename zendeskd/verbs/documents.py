@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zendeskd import wire
 from zendeskd.errors import ZendeskdError
@@ -44,6 +44,12 @@ class CommandItem(wire.Reply, kw_only=True):
 
 class CommandList(wire.Document, kw_only=True):
     items: list[CommandItem]
+
+
+class RunWithLog(wire.RunDocument, kw_only=True):
+    """`run ID --log`: the run, and its log lines, the oldest first."""
+
+    log: list[dict[str, Any]]
 
 
 class VersionDocument(wire.Document, kw_only=True):

@@ -7,8 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from zendeskd import present, wire
+from zendeskd.models import RunStatus
 from zendeskd.present import Cell, Column
+from zendeskd.verbs import log
 from zendeskd.verbs.base import Call, Verb, add_system, positive
+from zendeskd.verbs.documents import RunWithLog
 from zendeskd.verbs.exits import Exit
 
 
@@ -78,14 +81,22 @@ def _took(run: wire.RunSummary, now: datetime) -> str:
 
 def _prepare_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", type=positive)
+    parser.add_argument("--log", action="store_true", help="its log lines too")
 
 
 def _run(call: Call) -> Exit:
     run = call.daemon.run(call.options.id)
+    found = log.read(call, run=run.id) if call.options.log else None
     if call.terminal.json:
-        call.terminal.document(run)
-    else:
-        call.terminal.lines(described(call, run, call.now()), indent=10)
+        fields = {name: getattr(run, name) for name in run.__struct_fields__}
+        call.terminal.document(run if found is None else RunWithLog(**fields, log=found.items[::-1]))
+        return Exit.OK
+    call.terminal.lines(described(call, run, call.now()), indent=10)
+    if found is not None:
+        call.terminal.line()
+        log.tell(call, found.items[::-1], with_org=False)
+        if not found.items:
+            call.terminal.say(f"No log lines of this run{f': {present.clean(found.hint)}' if found.hint else ''}.")
     return Exit.OK
 
 
@@ -110,6 +121,12 @@ def described(call: Call, run: wire.RunDocument, now: datetime) -> list[str]:
         lines.append(f"now       {_live(run.live, now)}")
     if run.error_code:
         lines.append(f"error     {clean(run.error_code)}: {clean(run.error_message)}")
+    if run.request_id and run.status != RunStatus.SUCCESS:
+        lines.append(f"request   {clean(run.request_id)} (Zendesk's own number of its last call)")
+    for index, one in enumerate(run.skipped):
+        lines.append(f"{'' if index else 'skipped':<10}{clean(one.external_id) or 'no id'}: {clean(one.reason)}")
+    if run.skipped and run.records_failed > len(run.skipped):
+        lines.append(f"{'':<10}{number(run.records_failed - len(run.skipped))} more, or read since")
     return lines
 
 
@@ -140,11 +157,11 @@ VERBS: Final = (
     Verb(
         name="run",
         summary="one run: numbers, how it ended, how far it is",
-        usage="ID [COMMON]",
-        examples=("zendeskctl run 8815", "zendeskctl run 8815 --json | jq -r .status"),
+        usage="ID [--log] [COMMON]",
+        examples=("zendeskctl run 8815 --log", "zendeskctl run 8815 --json | jq -r .status"),
         prepare=_prepare_run,
         run=_run,
-        operations=("run",),
-        documents=(wire.RunDocument,),
+        operations=("run", "logs"),
+        documents=(wire.RunDocument, RunWithLog),
     ),
 )

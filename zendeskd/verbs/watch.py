@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from zendeskd import present, wire
@@ -17,11 +16,9 @@ from zendeskd.verbs.commands import outcome
 from zendeskd.verbs.documents import narrowed
 from zendeskd.verbs.exits import Exit, UsageProblem
 from zendeskd.verbs.follow import WAIT_S, Deadline, looks
+from zendeskd.verbs.history import History, run_event
+from zendeskd.verbs.log import ALIASES, LEVELS, add_level, words
 from zendeskd.verbs.status import fetch
-
-LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-_ALIASES: Final = {"warn": "warning", "err": "error"}
-_PAGE: Final = 200
 
 # --- watch ------------------------------------------------------------------------------------------------------------
 
@@ -29,10 +26,10 @@ _PAGE: Final = 200
 def _prepare_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("orgs", metavar="ORG", nargs="*", help="only these organisations")
     parser.add_argument("--log", action="store_true", help="the daemon's log lines too")
+    add_level(parser, "with --log: from warn, error, ...")
     parser.add_argument(
-        "--level", metavar="LEVEL", choices=(*LEVELS, *_ALIASES), help="with --log: from warn, error, ..."
+        "--since", metavar="TIME", type=duration, help="first the runs (and log lines) of the last 30m, 2h, 7d"
     )
-    parser.add_argument("--since", metavar="TIME", type=duration, help="first the runs of the last 30m, 2h, 7d")
     parser.add_argument("--run", metavar="ID", type=positive, help="only this run, until it has ended")
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="stop watching after 10m, 2h (exit code 8)")
 
@@ -41,18 +38,17 @@ def _watch(call: Call) -> Exit:
     options = call.options
     if options.level and not options.log:
         raise UsageProblem("--level goes with --log")
-    if options.run and (options.orgs or options.since):
-        raise UsageProblem("--run is one run: name no organisations and no --since")
+    if options.run and (options.orgs or (options.since and not options.log)):
+        raise UsageProblem("--run is one run: name no organisations, and no --since without --log")
     watcher = Watcher(call)
     deadline = Deadline(call, options.timeout or math.inf, "watched for {}", "")
     watcher.look()
-    if options.since:
-        watcher.tell_history(call.now() - timedelta(seconds=options.since))
     if watcher.ended:
         return Exit.OK
     with closing(looks(call, deadline, patience_s=math.inf)) as events:
         for event in events:
             if event is None:
+                watcher.catch_up()
                 watcher.look()
             else:
                 watcher.take(event)
@@ -68,6 +64,8 @@ class Watcher:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._known: dict[tuple[str, str], tuple[str, str]] | None = None
+        since = call.options.since
+        self._history = History(call, None if since is None else call.now() - timedelta(seconds=since))
         self.ended = False  # with --run: the run has
 
     def look(self) -> None:
@@ -76,7 +74,9 @@ class Watcher:
         if call.options.run:
             run = narrowed(call.daemon.run(call.options.run), wire.RunSummary)
             if run.status in FINISHED:
-                self._tell(_run_event(run))
+                self.catch_up()
+                if self._history.is_new(event := run_event(run)):
+                    self._tell(event)
                 self.ended = True
             return
         items = fetch(call, call.options.orgs, None).items
@@ -87,27 +87,11 @@ class Watcher:
                 self._say_item(item, stamp(call.now()))
             self._known[key] = facts
 
-    def tell_history(self, since: datetime) -> None:
-        """The runs that ended since then, oldest first."""
-        ended = [run for run in self._runs(since) if run.status in FINISHED]
-        for run in reversed(ended):
-            self._tell(_run_event(run))
+    def catch_up(self) -> None:
+        """Tell what was before the stream, and what was missed while there was none."""
+        for event in self._history.events():
+            self._tell(event)
         self._call.terminal.stdout.flush()
-
-    def _runs(self, since: datetime) -> Iterator[wire.RunSummary]:
-        options, after = self._call.options, None
-        org = options.orgs[0] if len(options.orgs) == 1 else None
-        while True:
-            page = self._call.daemon.runs(org, limit=_PAGE, after=after)
-            for run in page.items:
-                when = present.moment(run.synced_at or run.queued_at)
-                if when is not None and when < since:
-                    return
-                if not options.orgs or run.organization_id in options.orgs:
-                    yield run
-            after = page.next
-            if after is None:
-                return
 
     def take(self, event: wire.Event) -> None:
         options = self._call.options
@@ -119,15 +103,14 @@ class Watcher:
             self.ended = event.run is not None and event.run.status in FINISHED
         elif options.orgs and _org(event) not in options.orgs:
             return
-        self._tell(event)
+        if self._history.is_new(event):
+            self._tell(event)
 
     def _is_loud(self, log: dict[str, Any]) -> bool:
         wanted = self._call.options.level
         level = str(log.get("level", "info"))
-        level = _ALIASES.get(level, level)
-        return (
-            wanted is None or level not in LEVELS or LEVELS.index(level) >= LEVELS.index(_ALIASES.get(wanted, wanted))
-        )
+        level = ALIASES.get(level, level)
+        return wanted is None or level not in LEVELS or LEVELS.index(level) >= LEVELS.index(ALIASES.get(wanted, wanted))
 
     def _tell(self, event: wire.Event) -> None:
         if self._call.terminal.json:
@@ -146,7 +129,7 @@ class Watcher:
             case wire.Event(event="removed"):
                 self._say(event.at, event.organization_id or "", "removed")
             case wire.Event(event="log", log=dict() as log):
-                self._say_log(event.at, log)
+                self._say(str(log.get("at") or event.at), str(log.get("org") or ""), words(log))
             case wire.Event(event="daemon"):
                 self._say(event.at, "", event.message or "")
 
@@ -155,21 +138,9 @@ class Watcher:
         health = "" if item.health in {item.state, "ok"} else f", {item.health}"
         self._say(at, item.organization_id, f"{cell.text}{health}  {item.why}".rstrip())
 
-    def _say_log(self, at: str, log: dict[str, Any]) -> None:
-        known = {"event", "level", "at", "org"}
-        rest = " ".join(f"{key}={value}" for key, value in log.items() if key not in known and value is not None)
-        text = f"{log.get('level', 'info'):<7} {log.get('event', '')}  {rest}"
-        self._say(at, str(log.get("org", "")), text.rstrip())
-
     def _say(self, at: str, org: str, text: str) -> None:
         when = present.clock(at, self._call.now(), zone=False)
         self._call.terminal.line(f"{when}  {present.clean(org) or '-':<9}  {present.clean(text)}")
-
-
-def _run_event(run: wire.RunSummary) -> wire.Event:
-    """A run of the past in the shape of an event; those are not numbered, so `seq` is 0."""
-    at = run.synced_at or run.queued_at
-    return wire.Event(seq=0, event="run", at=at, organization_id=run.organization_id, run=run)
 
 
 def _run_id(event: wire.Event) -> object:
@@ -262,10 +233,10 @@ VERBS: Final = (
         examples=("zendeskctl watch", "zendeskctl watch acme --log --level warn --since 1h"),
         prepare=_prepare_watch,
         run=_watch,
-        operations=("events", "sync_status", "runs", "run"),
+        operations=("events", "sync_status", "runs", "run", "logs"),
         documents=(wire.Event,),
         description="One line a change, until ctrl+c; with --json one event a line. Goes on by itself when the daemon "
-        "comes back after a restart.",
+        "comes back after a restart; with --log what it logged meanwhile is told too.",
     ),
     Verb(
         name="wait",
