@@ -250,7 +250,7 @@ class Dashboard(App[int]):
     async def action_quit(self) -> None:
         self.exit(0)
 
-    def copy(self, text: str) -> None:
-        """One OSC 52 write, to which no terminal answers."""
+    def copy(self, text: str, *, said: str = "") -> None:
+        """One OSC 52 write, to which no terminal answers. `said`: what to tell instead of the text."""
         self.copy_to_clipboard(text)
-        self.tell(f"copied (if your terminal allows): {text}")
+        self.tell(f"copied (if your terminal allows): {said or text}")

@@ -33,17 +33,30 @@ ACTING: Final = [
     _key("interval", "i", "Interval", "Change the schedule"),
     _key("cancel", "c", "Cancel run", "End the run going on; the schedule goes on"),
 ]
-COPY: Final = _key("copy", "y", "Copy", "Copy what is looked at: the name, or the run with its log")
+TICKETS: Final = _key(
+    "tickets", "r", "Tickets", "The tickets of this organisation, or of the marked ones", action="app.tickets"
+)
+COPY: Final = _key("copy", "y", "Copy", "Copy what is looked at, or one part of it")
 FOLLOW: Final = _key("follow", "f", "Follow", "Let the log follow, or hold it still")
-WRAP: Final = _key("wrap", "w", "Wrap", "Break long lines, or not")
+WRAP: Final = _key("wrap", "w", "Wrap", "Break long lines, or move sideways with the arrow keys")
+PANEL: Final = _key("panel", "tab,shift+tab", "Panel", "To the other panel: text or links", shown="tab")
+SEARCHING: Final = [
+    _key("search", "slash", "Search", "Mark what you type", shown="/"),
+    _key("next-found", "n", "Next", "To the next place that has it", action="find(1)"),
+    _key("previous-found", "N", "Previous", "To the previous place that has it", action="find(-1)"),
+]
 READING: Final = [
-    _key("search", "slash", "Find", "Mark words in the log", shown="/"),
-    _key("next-found", "n", "Next", "The next line that has the words", action="find(1)"),
-    _key("previous-found", "N", "Previous", "The previous line that has the words", action="find(-1)"),
+    *SEARCHING,
     *(
         _key(f"level-{place}", str(place), "Level", f"Only {word} and above", action=f"level({place})")
         for place, word in enumerate(("debug", "info", "warn", "error"), 1)
     ),
+]
+TICKET_LIST: Final = [
+    _key("search", "slash", "Search", "By words of title, body, requester or tags; status:, org:, tag:", shown="/"),
+    _key("tickets", "r", "All organisations", "The tickets of all organisations, or of those before"),
+    _key("next-found", "n", "Next", "To the next ticket with a match in its title", action="find(1)"),
+    _key("previous-found", "N", "Previous", "To the previous ticket with a match in its title", action="find(-1)"),
 ]
 LISTING: Final = [
     _key("filter", "slash", "Filter", "Narrow the list: words, !word, state:failing, system:, last:", shown="/"),
@@ -65,7 +78,7 @@ BACK: Final = _key("back", "escape", "Back", "Close the filter, clear the marks,
 
 def names() -> list[str]:
     """Every id, for whoever puts keys elsewhere."""
-    lists = (EVERYWHERE, ACTING, LISTING, READING, [FOLLOW, WRAP, BACK])
+    lists = (EVERYWHERE, ACTING, LISTING, TICKET_LIST, READING, [FOLLOW, WRAP, PANEL, BACK])
     return sorted({binding.id for bindings in lists for binding in bindings if binding.id} | set(GRID))
 
 

@@ -13,6 +13,7 @@ from textual.markup import escape
 from zendeskd import present
 from zendeskd.tui.rows import name_of
 from zendeskd.tui.screens.acting import Acting
+from zendeskd.tui.screens.record import RecordScreen
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
@@ -66,7 +67,11 @@ class Palette(Provider):
         yield Entry("time style", "ages, your zone, UTC", app.action_time_style)
         for theme in app.theme_names:
             yield Entry(f"theme {theme}", "colours", partial(app.use_theme, theme))
-        for name, command in SHELL.items():
+        shell = SHELL
+        if isinstance(screen, RecordScreen) and screen.record is not None:
+            yield Entry("source JSON", "what the source itself said of this record", screen.action_source)
+            shell = {**SHELL, **screen.commands()}
+        for name, command in shell.items():
             yield Entry(name, f"shows the command: {command}", partial(app.copy, command))
         for key, item in app.fleet.items.items():
             yield Entry(f"open {name_of(item)}", present.clean(item.organization_name), partial(app.open, key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -124,3 +125,17 @@ def sentences(item: wire.SyncStatus, now: datetime, cells: int, *, ascii_only: b
     elif len(lines) > 2:
         lines = [lines[0], present.cut(" ".join(lines[1:]), room, ascii_only=ascii_only)]
     return [[Cell(f" {line}")] for line in [*lines, "", ""][:2]]
+
+
+# --- copying ----------------------------------------------------------------------------------------------------------
+
+
+def copies(item: wire.SyncStatus) -> list[tuple[str, str]]:
+    """What can be copied of it, by name: its name, the last error, the commands that help."""
+    error = "" if item.last_error is None else present.clean(item.last_error.message)
+    helps = re.findall(r"zendeskctl [^()]*[^() ]", present.clean(item.explanation.you))
+    return [
+        ("name", present.clean(item.organization_id)),
+        ("last error", error),
+        *(("command", each) for each in helps),
+    ]

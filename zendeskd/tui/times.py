@@ -44,7 +44,29 @@ class TimeStyle:
         there = self.local(when)
         return f"{there:%H:%M}" if there.date() == self.local(now).date() else f"{there:%d %b}"
 
+    def whole(self, text: str | None, now: datetime) -> str:
+        """`Mon 23 Nov 08:41:10 UTC`, with the year when it is not this one; `-` for null."""
+        when = present.moment(text)
+        if when is None:
+            return "-"
+        there = self.local(when)
+        return f"{present.day(there, self.local(now))} {there:%H:%M:%S} {self._zone_name(there)}".rstrip()
+
+    def day(self, text: str | None, now: datetime) -> str:
+        """In twelve cells: `14:17`, or the day, `Fri 20 Nov`, `20 Nov 2025`; `-` for null and for the epoch, which
+        stands for what the source does not tell."""
+        when = present.moment(text)
+        if when is None or when.timestamp() == 0:
+            return "-"
+        there, today = self.local(when), self.local(now)
+        if there.date() == today.date():
+            return f"{there:%H:%M}"
+        return present.day(there, today) if there.year == today.year else f"{there.day} {there:%b %Y}"
+
     def header(self, now: datetime) -> str:
         """The clock of the first line, always with its zone."""
         there = self.local(now)
-        return f"{there:%H:%M:%S} {'UTC' if self.name != 'absolute' else there.tzname() or ''}".rstrip()
+        return f"{there:%H:%M:%S} {self._zone_name(there)}".rstrip()
+
+    def _zone_name(self, there: datetime) -> str:
+        return "UTC" if self.name != "absolute" else there.tzname() or ""

@@ -17,6 +17,7 @@ from zendeskd.present import Cell
 from zendeskd.tui import rows
 from zendeskd.tui.bindings import LISTING
 from zendeskd.tui.listing import BY_COLUMN, Listing
+from zendeskd.tui.screens import copying
 from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.state import Key, key_of
 from zendeskd.tui.widgets.grid import Grid, GridRow
@@ -231,8 +232,8 @@ class Overview(Acting):
         self.draw_frame()
 
     def action_copy(self) -> None:
-        if (key := self.query_one(Grid).cursor_key) is not None:
-            self.dashboard.copy(present.clean(key[0]))
+        if (item := self._fleet.items.get(self.query_one(Grid).cursor_key)) is not None:
+            copying.offer(self.dashboard, rows.copies(item))
 
     def action_filter(self) -> None:
         field = self.query_one("#filter", Input)
