@@ -152,9 +152,11 @@ def _restore(options: argparse.Namespace) -> int:
     _print(f"done     {config.database_path} is the backup now")
     if done.aside is not None:
         _print(f"kept     the database before: {done.aside}")
-    if plan.refresh_tokens:
-        _print(f"tokens   {done.renewed} of {plan.refresh_tokens} refresh tokens taken from the database before;")
-        _print("         where the backup's is spent, the organisation is blocked: zendeskctl credentials set ORG")
+    if unknown := plan.refresh_tokens - done.known_tokens:
+        _print(
+            f"tokens   {unknown} of {plan.refresh_tokens} OAuth refresh tokens may have been used up since the backup;"
+        )
+        _print("         where one was, its organisation is blocked until: zendeskctl credentials set ORG")
     _print("next     start the daemon; each organisation goes on from where the backup was, and misses nothing")
     return OK
 

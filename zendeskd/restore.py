@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import sqlite3
 import threading
@@ -31,6 +32,15 @@ _COUNTS: Final = (
 _SEALED: Final = (
     "SELECT i.organization_id, i.system_type, c.kind, c.ciphertext, c.revision, c.expires_at, c.verified_at,"
     " c.updated_at, i.base_url FROM credentials c JOIN integrations i ON i.id = c.integration_id WHERE c.is_active"
+)
+_OF_ACCOUNT: Final = (
+    "SELECT c.rowid, c.updated_at FROM credentials c JOIN integrations i ON i.id = c.integration_id WHERE c.is_active"
+    " AND c.kind = :kind AND i.organization_id = :organization_id AND i.system_type = :system_type"
+    " AND i.base_url = :base_url"
+)
+_RENEW: Final = (
+    "UPDATE credentials SET ciphertext = :ciphertext, revision = :revision, expires_at = :expires_at,"
+    " verified_at = :verified_at, updated_at = :updated_at WHERE rowid = :rowid"
 )
 
 
@@ -89,10 +99,11 @@ def examine(config: Config, file: Path) -> Plan:
         if target.exists() and file.samefile(target):
             raise BadRequest(f"{file} is the database itself.", hint="Name a backup of it.")
     except OSError as error:
-        raise StorageError(
-            f"{file} cannot be read: {error.strerror}.",
-            hint=f"Root's own files are not read: install -o zendeskd -m 600 {file} {config.backup_dir}/",
-        ) from None
+        hint = ""
+        if isinstance(error, PermissionError):
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            hint = f"It is read as {user}: install -o {user} -m 600 {file} {config.state_dir}/"
+        raise StorageError(f"{file} cannot be read: {error.strerror}.", hint=hint) from None
     try:
         with copy_at_rest.opened(file, in_use=False) as connection:
             newer, older = _versions(connection, file)
@@ -125,7 +136,7 @@ def examine(config: Config, file: Path) -> Plan:
 @dataclass(frozen=True, slots=True)
 class Done:
     aside: Path | None  # where the database before is
-    renewed: int  # refresh tokens taken from it
+    known_tokens: int  # refresh tokens of the backup's accounts that it knew: the newer ones are taken from it
 
 
 def put_back(config: Config, plan: Plan, now: datetime) -> Done:
@@ -144,7 +155,7 @@ def put_back(config: Config, plan: Plan, now: datetime) -> Done:
             )
         with copy_at_rest.opened(plan.file, in_use=False) as source:
             copies.write_copy(source, partial, mode=_READABLE_BY_GROUP, stop=threading.Event())
-        renewed = _take_renewed(partial, target) if plan.refresh_tokens and target.exists() else 0
+        known = _take_renewed(partial, target) if plan.refresh_tokens and target.exists() else 0
         is_there = _set_aside(target, aside, is_sound=plan.present is not None)
         copies.put_in_place(partial, target)
     except (OSError, sqlite3.Error) as error:
@@ -152,7 +163,7 @@ def put_back(config: Config, plan: Plan, now: datetime) -> Done:
             partial.unlink(missing_ok=True)
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise StorageError(f"{plan.file} could not be put in the place of {target}: {reason}.") from error
-    return Done(aside if is_there else None, renewed)
+    return Done(aside if is_there else None, known)
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -210,27 +221,22 @@ def _try_key(config: Config, sealed: list[sqlite3.Row]) -> tuple[CredentialError
 
 def _take_renewed(partial: Path, target: Path) -> int:
     """A refresh token is spent by its first use, so the backup's are: take those that the database has now, for the
-    same accounts. -> how many. What cannot be read is left; those organisations need new credentials."""
+    same accounts. -> how many it knows. What cannot be read is left; those organisations may need new credentials."""
     try:
         with copy_at_rest.opened(target, in_use=False) as connection:
             rows = connection.execute(f"{_SEALED} AND c.kind = ?", (_REFRESHED,)).fetchall()
     except sqlite3.Error:
         return 0
+    known = 0
     with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
         copy.execute("BEGIN IMMEDIATE")
-        taken = sum(
-            copy.execute(
-                "UPDATE credentials SET ciphertext = :ciphertext, revision = :revision, expires_at = :expires_at,"
-                " verified_at = :verified_at, updated_at = :updated_at"
-                " WHERE is_active AND kind = :kind AND updated_at < :updated_at AND integration_id ="
-                " (SELECT id FROM integrations WHERE organization_id = :organization_id"
-                " AND system_type = :system_type AND base_url = :base_url)",
-                dict(row),
-            ).rowcount
-            for row in rows
-        )
+        for row in map(dict, rows):
+            for rowid, updated_at in copy.execute(_OF_ACCOUNT, row).fetchall():
+                known += 1
+                if updated_at < row["updated_at"]:
+                    copy.execute(_RENEW, {**row, "rowid": rowid})
         copy.execute("COMMIT")
-    return taken
+    return known
 
 
 def _free_name(path: Path) -> Path:

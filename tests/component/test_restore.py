@@ -130,7 +130,7 @@ def test_the_backup_is_there_and_the_database_before_is_kept(host: Host, capsys:
     assert "instead  1 organisation, 6 records" in out
     assert "start the daemon; each organisation goes on from where the backup was" in out
     assert "key " not in out
-    assert "tokens" not in out
+    assert "OAuth" not in out
     assert stat.S_IMODE(host.path.stat().st_mode) == 0o640
     assert host.contents() == (3, "page 1")
     assert str(host.aside) in out
@@ -201,11 +201,22 @@ def test_refresh_tokens_that_were_renewed_since_are_not_lost(tmp_path: Path, cap
         Store(database).fleet.renew_credential(1, renewed, NOW + timedelta(days=1))
     assert host.restore("--yes") == 0
     out = capsys.readouterr().out
-    assert "1 of 1 refresh tokens taken from the database before" in out
-    assert "zendeskctl credentials set ORG" in out
+    assert "OAuth" not in out
     with host.database() as database:
         assert table(database, "SELECT ciphertext FROM credentials") == [(renewed.ciphertext,)]
         assert table(database, "SELECT count(*) FROM flow_records") == [(3,)]
+
+
+def test_a_refresh_token_that_is_newer_in_the_backup_stays(tmp_path: Path, capsys: Printed) -> None:
+    host = Host(tmp_path).make(REFRESH)
+    with host.database() as database:
+        ((stored,),) = table(database, "SELECT ciphertext FROM credentials")
+        with database.writing() as connection:
+            connection.execute("UPDATE credentials SET ciphertext = 'old', updated_at = '2020-01-01T00:00:00.000Z'")
+    assert host.restore("--yes") == 0
+    assert "OAuth" not in capsys.readouterr().out
+    with host.database() as database:
+        assert table(database, "SELECT ciphertext FROM credentials") == [(stored,)]
 
 
 def test_refresh_tokens_of_another_account_are_not_taken(tmp_path: Path, capsys: Printed) -> None:
@@ -215,7 +226,9 @@ def test_refresh_tokens_of_another_account_are_not_taken(tmp_path: Path, capsys:
         with database.writing() as connection:
             connection.execute("UPDATE integrations SET base_url = 'https://other.zendesk.com'")
     assert host.restore("--yes") == 0
-    assert "0 of 1 refresh tokens taken" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 of 1 OAuth refresh tokens may have been used up since the backup" in out
+    assert "zendeskctl credentials set ORG" in out
 
 
 def test_an_older_schema_is_said(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:

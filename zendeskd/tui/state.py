@@ -101,6 +101,16 @@ class Fleet:
                 self.add_line(log_line(event.at, log))
             case wire.Event(event="daemon", message=str() as message):
                 self.daemon_events.append((event.at, present.clean(message)))
+                if event.backup is not None:
+                    self._take_backup(event.backup)
+
+    def _take_backup(self, one: wire.Backup) -> None:
+        known = None if self.daemon is None else self.daemon.backup
+        if known is None:
+            return
+        known.running = one if one.finished_at is None else None
+        if one.finished_at is not None:
+            known.recent = [one, *(other for other in known.recent if other.path != one.path)]
 
     def add_line(self, line: LogLine) -> None:
         self.log.append(line)
