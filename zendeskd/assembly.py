@@ -248,6 +248,8 @@ def _facts(config: Config) -> ConfigFacts:
     return ConfigFacts(
         workers=config.workers,
         socket=config.control_socket,
+        operators=config.control_operators,
+        viewers=config.control_viewers,
         log_file=config.log_file,
         config_file=config.file,
         config_loaded_at=utcnow(),

@@ -152,6 +152,10 @@ class Jobs:
         """Seconds since each thread last moved."""
         return {"scheduler": self._monotonic() - self._moved_at, **self._workers.pulses()}
 
+    def doing(self) -> dict[str, str]:
+        """What each worker that has something to do does, in words."""
+        return self._workers.doing()
+
     def busy(self) -> int:
         return self._workers.busy()
 
@@ -309,7 +313,7 @@ class Jobs:
 
     def aside(self, work: Callable[[], None]) -> None:
         """Have a worker do something else when nothing more important waits."""
-        self._workers.put(Turn.COMPARISON, work)
+        self._workers.put(Turn.COMPARISON, work, "housekeeping")
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

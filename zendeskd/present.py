@@ -406,6 +406,19 @@ def origin(link: wire.LinkItem) -> str:
     return clean(link.origin + (f", {link.created_by}" if link.created_by else ""))
 
 
+def access(one: wire.SocketAccess | None) -> str:
+    """Who may use the control socket: `0660 zendeskd:ops; operators: root, zendeskd and the group ops`."""
+    if one is None:
+        return "not known"
+    if one.mode is None:
+        return "its file is gone, nobody else can connect until the daemon is restarted"
+    file = f"{clean(one.mode)} {clean(one.owner)}:{clean(one.group)}"
+    operators = f"root, {clean(one.owner)} and the group {clean(one.operators)}"
+    if one.viewers is None:
+        return f"{file}; operators: whoever can open it; viewers: none"
+    return f"{file}; operators: {operators}; viewers: the group {clean(one.viewers)}"
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 

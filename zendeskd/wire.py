@@ -33,12 +33,14 @@ class Request(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_field
 
 
 class Health(Document, kw_only=True):
-    """`GET /api/health`. 200 when `ok`, 503 otherwise. `threads` maps each thread to seconds since it last moved."""
+    """`GET /api/health`. 200 when `ok`, 503 otherwise. `threads` maps each thread to seconds since it last moved,
+    `doing` those that have something to do to what that is."""
 
     ok: bool
     detail: str
     scheduler_moving: bool
     threads: dict[str, float]
+    doing: dict[str, str] = {}
 
 
 class DatabaseStatus(Reply, kw_only=True):
@@ -70,6 +72,16 @@ class BackupStatus(Reply, kw_only=True):
     recent: list[Backup]  # that ended, the newest first
 
 
+class SocketAccess(Reply, kw_only=True):
+    """Who may use the control socket: by the file as it is now, then by the groups of the configuration."""
+
+    mode: str | None  # "0660"; null: the file is gone, and nobody else can connect
+    owner: str | None
+    group: str | None
+    operators: str | None = None  # the group that may do everything
+    viewers: str | None = None  # the group that may look; null: whoever can open the socket is an operator
+
+
 class DaemonStatus(Document, kw_only=True):
     """`GET /api/status`."""
 
@@ -90,6 +102,7 @@ class DaemonStatus(Document, kw_only=True):
     config_file: str | None
     config_loaded_at: str
     socket: str
+    access: SocketAccess | None = None  # null: a daemon that does not tell
     log_file: str
     role: str  # of the caller: operator or viewer
     seq: int

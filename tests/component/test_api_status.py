@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,8 @@ from tests.fakes import page
 from tests.fixtures.control import TOKEN, Control
 from tests.waiting import wait_for
 from zendeskd import __version__, wire
-from zendeskd.api.answering import user_name
 from zendeskd.api.app import ENDPOINTS
+from zendeskd.api.names import group_name, user_name
 from zendeskd.client import ApiError, AsyncClient, Client
 from zendeskd.errors import ConfigError, CredentialError, NetworkError, StorageError, ZendeskdError
 from zendeskd.operations import OPERATIONS, Operation
@@ -72,6 +73,37 @@ def test_health_tells_of_trouble_with_the_database_and_stays_ok(control: Control
     reply = control.http("GET", "/api/health")
     assert (reply.status_code, reply.json()["detail"]) == (200, "scheduler and workers move; database: disk full")
     assert control.client().status().database.trouble == "disk full"
+
+
+def test_health_tells_what_each_worker_does(control: Control) -> None:
+    control.add()
+    gate = control.hold()
+    client = control.client()
+    run = client.trigger("acme").run_id
+    doing = wait_for(lambda: client.health().doing, "a worker to take it")
+    assert list(doing.values()) == [f"run {run} of acme"]
+    assert set(doing) <= {"worker-1", "worker-2"}
+    gate.set()
+    wait_for(lambda: client.health().doing == {}, "the worker to be free")
+
+
+def test_status_tells_who_may_use_the_socket(new_control: Control) -> None:
+    new_control.start()
+    new_control.context.facts = replace(new_control.context.facts, operators="zendesk-ops", viewers="support")
+    access = new_control.client().status().access
+    own = (user_name(os.geteuid()), group_name(os.getegid()))
+    assert access == wire.SocketAccess(
+        mode="0660", owner=own[0], group=own[1], operators="zendesk-ops", viewers="support"
+    )
+    with new_control.client() as connected:
+        connected.status()
+        new_control.path.chmod(0o666)
+        assert (seen := connected.status().access) is not None
+        assert seen.mode == "0666", "as it is, not as it was made"
+        new_control.path.unlink()
+        assert connected.status().access == wire.SocketAccess(
+            mode=None, owner=None, group=None, operators="zendesk-ops", viewers="support"
+        )
 
 
 def test_status(control: Control) -> None:
@@ -258,6 +290,7 @@ def test_reload_takes_no_body(standing: Control) -> None:
 def test_a_caller_without_a_name_is_its_number() -> None:
     assert user_name(4_000_000_001) == "4000000001"
     assert user_name(0) == "root"
+    assert (group_name(4_000_000_001), group_name(0)) == ("4000000001", "root")
 
 
 # --- reload and reconcile ---------------------------------------------------------------------------------------------

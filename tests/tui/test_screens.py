@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.fixtures import mockup
 from tests.fixtures.scripted import ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
@@ -258,25 +260,121 @@ def test_the_log_of_the_marked(scripted: ScriptedDaemon) -> None:
     asyncio.run(drive())
 
 
+def daemon_of(scripted: ScriptedDaemon) -> None:
+    history(scripted)
+    scripted.answer(
+        "health",
+        mockup.vital(
+            threads={"scheduler": 0.2, "worker-1": 4.0, "worker-2": 9.6}, doing={"worker-1": "run 8815 of acme-eu"}
+        ),
+    )
+    configs = [wire.SyncConfig(**mockup.config(item.organization_id)) for item in mockup.fleet()]
+    scripted.answer("sync_config", wire.SyncConfigList(items=configs))
+
+
 def test_the_daemon(scripted: ScriptedDaemon) -> None:
-    async def drive() -> None:
-        history(scripted)
-        scripted.answer("health", mockup.vital(threads={"scheduler": 0.2, "worker-1": 4.0}))
-        async with driven(scripted, (100, 40)) as one:
+    async def drive(name: str, size: tuple[int, int]) -> None:
+        daemon_of(scripted)
+        async with driven(scripted, size) as one:
             one.publish("daemon", message="settings read again")
             await one.press("d")
-            await one.shows("worker-1", "settings read again", "export 6 of 30", "0 differences")
-            check("daemon-100x40", one.text())
+            await one.shows("zendeskd:zendesk-ops; operators: whoever can open it")
+            if size[1] >= 40:
+                await one.shows("settings read again", "acme-eu.zendesk.com  API left: export 6 of 30", "0 differences")
+            check(name, one.text())
+
+    asyncio.run(drive("daemon-100x40", (100, 40)))
+    asyncio.run(drive("daemon-80x24", (80, 24)))
+
+
+def test_the_daemon_is_read_to_the_end_by_keys(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        daemon_of(scripted)
+        async with driven(scripted, (80, 24)) as one:
+            await one.press("d")
+            await one.shows("worker-1")
+            assert "What the daemon said" not in one.text()
+            await one.press("G")
+            await one.shows("What the daemon said")
+            await one.press("k", "k", "g")
+            await one.shows("version ")
+            await one.press("j")
+            await one.shows_no("version ")
+
+    asyncio.run(drive())
+
+
+def test_what_threads_do_and_how_long_ago_they_moved(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        daemon_of(scripted)
+        async with driven(scripted, (100, 40)) as one:
+            await one.press("d")
+            await one.shows("scheduler        moved   0s ago   says which runs are due")
+            await one.shows("worker-1         moved   4s ago   run 8815 of acme-eu")
+            await one.shows("worker-2         moved   9s ago   waits for work")
+            await one.pass_time(3)
+            await one.shows("worker-1         moved   7s ago"), "it counts on"
+            scripted.answer("health", mockup.vital(threads={"scheduler": 0.1, "worker-1": 1.0}))
+            await one.pass_time(3)
+            await one.shows("worker-1         moved   1s ago   waits for work")
+            scripted.stop()
+            await one.until(lambda: not one.app.fleet.is_live, "the loss")
+            await one.pass_time(60)
+            await one.shows("worker-1         moved   1s ago"), "what is not known does not go on"
+
+    asyncio.run(drive())
+
+
+def test_a_backup_is_told_as_it_goes(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        daemon_of(scripted)
+        async with driven(scripted, (100, 40)) as one:
+            await one.press("d")
+            await one.shows("worker-1")
             one.publish("daemon", message="backup begun", backup=mockup.backup("/b/2.db", finished_at=None))
             await one.shows("backup    going on since 08:24:46")
             failed = mockup.backup("/b/2.db", finished_at=mockup.ago(), trouble="[b]No room.")
             one.publish("daemon", message="backup failed", backup=failed)
             await one.shows("backup    FAILED 14:24:46 UTC: [b]No room. last good 08:24:46 UTC; next")
-            scripted.answer("health", mockup.vital(ok=False, detail="the scheduler stands still"))
+
+    asyncio.run(drive())
+
+
+def test_a_daemon_that_is_not_well_or_hostile(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        daemon_of(scripted)
+        scripted.answer("health", mockup.vital(ok=False, detail="standing still: scheduler"))
+        async with driven(scripted, (100, 40)) as one:
             one.publish("daemon", message="[bold]stopping[/bold]")
-            await one.shows("NOT WELL, the scheduler stands still", "[bold]stopping[/bold]")
+            await one.press("d")
+            await one.shows("NOT WELL, standing still: scheduler", "[bold]stopping[/bold]")
+            scripted.refuse("health", 500, "internal_error", "a bug")
+            one.publish("daemon", message="again")
+            await one.shows("cannot be asked: a bug", "NOT WELL"), "what was last known stays"
             await one.press("escape")
             await one.shows("order health")
+
+    asyncio.run(drive())
+
+
+@pytest.mark.parametrize(
+    ("access", "said"),
+    [
+        (None, "not known"),
+        (wire.SocketAccess(mode=None, owner=None, group=None), "its file is gone, nobody else can connect"),
+        (
+            wire.SocketAccess(mode="0666", owner="zendeskd", group="ops", operators="ops", viewers="support"),
+            "operators: root, zendeskd and the group ops; viewers: the group support",
+        ),
+    ],
+)
+def test_who_may_use_the_socket(scripted: ScriptedDaemon, access: wire.SocketAccess | None, said: str) -> None:
+    async def drive() -> None:
+        daemon_of(scripted)
+        scripted.answer("status", mockup.daemon(access=access))
+        async with driven(scripted, (120, 40)) as one:
+            await one.press("d")
+            await one.shows(said)
 
     asyncio.run(drive())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,7 @@ import structlog
 
 from zendeskd.api.asked import Answer, Asked, Endpoint
 from zendeskd.api.context import ControlContext
+from zendeskd.api.names import user_name
 from zendeskd.api.problems import PROBLEM_TYPE, Refused, explain
 from zendeskd.api.query import Query
 from zendeskd.connection import Peer
@@ -20,7 +20,6 @@ from zendeskd.errors import Forbidden, StorageError
 log = structlog.get_logger("zendeskd.api")
 
 JSON_TYPE: Final = "application/json"
-_names: Final[dict[int, str]] = {}
 _PROGRAMS: Final = {"zendeskctl": "cli", "zendeskd-tui": "dashboard"}
 
 
@@ -86,16 +85,6 @@ def _asked(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Asked:
         operation=endpoint.operations[0],
         target="/".join(parts.path.values()),
     )
-
-
-def user_name(uid: int) -> str:
-    """Asks the host's user database, which may ask the network: not for the event loop."""
-    if uid not in _names:
-        try:
-            _names[uid] = pwd.getpwuid(uid).pw_name
-        except KeyError:  # nobody, or the network does not answer: ask again the next time
-            return str(uid)
-    return _names[uid]
 
 
 def _refuse_role(asked: Asked, endpoint: Endpoint) -> None:

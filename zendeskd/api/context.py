@@ -31,6 +31,8 @@ class ConfigFacts:
 
     workers: int
     socket: Path
+    operators: str | None  # groups, by name
+    viewers: str | None
     log_file: Path
     config_file: Path | None
     config_loaded_at: datetime

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from collections import Counter
 from typing import Final
 
@@ -11,7 +13,8 @@ import msgspec
 from zendeskd import wire
 from zendeskd.api import shapes
 from zendeskd.api.asked import Answer, Asked, Endpoint
-from zendeskd.api.context import ControlContext
+from zendeskd.api.context import ConfigFacts, ControlContext
+from zendeskd.api.names import group_name, user_name
 from zendeskd.models import Health, stamp, stamp_or_none
 
 
@@ -28,6 +31,7 @@ def health(asked: Asked) -> Answer:
         detail=detail,
         scheduler_moving="scheduler" not in stuck,
         threads={name: round(seconds, 1) for name, seconds in sorted(pulses.items())},
+        doing=context.jobs.doing(),
     )
     return Answer(told, 503 if stuck else 200)
 
@@ -71,11 +75,21 @@ def status(asked: Asked) -> wire.DaemonStatus:
         config_file=None if facts.config_file is None else str(facts.config_file),
         config_loaded_at=stamp(facts.config_loaded_at),
         socket=str(facts.socket),
+        access=_access(facts),
         log_file=str(facts.log_file),
         role=asked.role or "",
         seq=seq,
         backup=_backups(context),
     )
+
+
+def _access(facts: ConfigFacts) -> wire.SocketAccess:
+    mode = owner = group = None
+    with contextlib.suppress(OSError):  # somebody removed it: only those who are connected already can go on
+        found = facts.socket.lstat()
+        mode, owner, group = f"{stat.S_IMODE(found.st_mode):04o}", user_name(found.st_uid), group_name(found.st_gid)
+    operators = facts.operators or group_name(os.getegid())
+    return wire.SocketAccess(mode=mode, owner=owner, group=group, operators=operators, viewers=facts.viewers)
 
 
 def _backups(context: ControlContext) -> wire.BackupStatus:

@@ -160,7 +160,8 @@ class Dispatch:
             post.queued = row
         if post.run is None:
             turn = Turn.MANUAL if row.trigger is Trigger.MANUAL else Turn.SCHEDULED
-            post.ticket = self._workers.put(turn, lambda: self._run(post))
+            what = f"run {row.id} of {row.organization_id}"
+            post.ticket = self._workers.put(turn, lambda: self._run(post), what)
 
     def _run(self, post: Post) -> None:
         """A worker's whole work on one run."""
@@ -255,7 +256,8 @@ class Dispatch:
         begun = self._write(lambda: self._ledger.reconciliations.begin(post.integration, by, self._now()))
         with self._roster.lock:
             post.reconciled = begun
-        post.census_ticket = self._workers.put(Turn.COMPARISON, lambda: self._compare(post, begun))
+        what = f"comparison of {post.integration.organization_id}"
+        post.census_ticket = self._workers.put(Turn.COMPARISON, lambda: self._compare(post, begun), what)
         return begun
 
     def _compare(self, post: Post, begun: Reconciliation) -> None:
@@ -315,7 +317,8 @@ class Dispatch:
     def _put_probe(self, post: Post) -> None:
         if post.run is None and not post.is_probing:
             post.is_probing = True
-            self._workers.put(Turn.SCHEDULED, lambda: self._probe(post))
+            org = post.integration.organization_id
+            self._workers.put(Turn.SCHEDULED, lambda: self._probe(post), f"credential probe of {org}")
 
     def _probe(self, post: Post) -> None:
         try:

@@ -29,8 +29,8 @@ class Turn(IntEnum):
 class Ticket:
     """A place in the queue. `withdraw` before a worker took it."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.work = work
+    def __init__(self, work: Callable[[], None], what: str) -> None:
+        self.work, self.what = work, what
         self.withdrawn = False
 
 
@@ -51,6 +51,7 @@ class Workers:
         self._comparing = 0
         self._comparing_most = max(1, count // 2)
         self._pulses: dict[str, float] = {}
+        self._doing: dict[str, str] = {}
         self._lenders: set[object] = set()
         self._spares: list[threading.Thread] = []
         self._spares_most = count * SPARES_A_WORKER
@@ -64,8 +65,9 @@ class Workers:
             self._pulses[thread.name] = self._monotonic()
             thread.start()
 
-    def put(self, turn: Turn, work: Callable[[], None]) -> Ticket:
-        ticket = Ticket(work)
+    def put(self, turn: Turn, work: Callable[[], None], what: str = "") -> Ticket:
+        """`what` names the work for people."""
+        ticket = Ticket(work, what)
         with self._changed:
             heapq.heappush(self._queues[turn is Turn.COMPARISON], (turn, next(self._order), ticket))
             self._changed.notify()
@@ -129,6 +131,10 @@ class Workers:
         now = self._monotonic()
         return {name: now - at for name, at in list(self._pulses.items())}
 
+    def doing(self) -> dict[str, str]:
+        """What each worker that has something to do does."""
+        return dict(self._doing)
+
     def busy(self) -> int:
         return self._busy
 
@@ -148,11 +154,13 @@ class Workers:
     def _work(self, *, is_spare: bool = False) -> None:
         while (taken := self._take(is_spare)) is not None:
             comparison, ticket = taken
+            self._doing[threading.current_thread().name] = ticket.what
             try:
                 ticket.work()
             except Exception:  # the frame of last resort: a bug costs one piece of work, never a worker
                 log.exception("work failed")
             finally:
+                del self._doing[threading.current_thread().name]
                 with self._changed:
                     self._busy -= 1
                     self._comparing -= comparison

@@ -73,12 +73,18 @@ LISTING: Final = [
         for place in range(1, 10)
     ),
 ]
+SCROLLING: Final = [
+    _key("scroll-down", "j", "Down", "Scroll down; so do the arrows and page down", action="scroll(1)"),
+    _key("scroll-up", "k", "Up", "Scroll up", action="scroll(-1)"),
+    _key("scroll-first", "g", "First", "To the beginning", action="scroll(-9999)"),
+    _key("scroll-last", "G", "Last", "To the end", action="scroll(9999)"),
+]
 BACK: Final = _key("back", "escape", "Back", "Close the filter, clear the marks, leave", shown="esc")
 
 
 def names() -> list[str]:
     """Every id, for whoever puts keys elsewhere."""
-    lists = (EVERYWHERE, ACTING, LISTING, TICKET_LIST, READING, [FOLLOW, WRAP, PANEL, BACK])
+    lists = (EVERYWHERE, ACTING, LISTING, TICKET_LIST, READING, SCROLLING, [FOLLOW, WRAP, PANEL, BACK])
     return sorted({binding.id for bindings in lists for binding in bindings if binding.id} | set(GRID))
 
 

@@ -65,6 +65,7 @@ def described(daemon: wire.DaemonStatus, now: datetime) -> list[str]:
         *([f"  backup    {present.backups(daemon.backup, now)}"] if daemon.backup is not None else []),
         f"  settings  {clean(daemon.config_file) or 'no file'}, read {present.clock(daemon.config_loaded_at, now)}",
         f"  socket    {clean(daemon.socket)}, you are {clean(daemon.role)}",
+        *([f"  access    {present.access(daemon.access)}"] if daemon.access is not None else []),
         f"  log       {clean(daemon.log_file)}",
     ]
 
