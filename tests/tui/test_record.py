@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from textual import events
+from textual.widgets import Input
 
 from tests.fixtures import mockup
 from tests.fixtures.scripted import Asked, ScriptedDaemon
@@ -723,5 +725,25 @@ def test_help_names_the_keys(scripted: ScriptedDaemon) -> None:
             await opened(one)
             await one.press("?")
             await one.shows("tab", "To the other panel", "Mark what you type", "Open the link", "Break long lines")
+
+    asyncio.run(drive())
+
+
+def test_what_is_typed_quickly_behind_the_slash_is_no_keys(scripted: ScriptedDaemon) -> None:
+    """Over a slow line many keys come at once."""
+
+    async def drive() -> None:
+        standing(scripted)
+        async with driven(scripted) as one:
+            for field in ("#filter", "#find"):
+                screen, told = one.app.screen, len(one.toasts)
+                for char in "/xytd":
+                    one.app.post_message(events.Key("slash" if char == "/" else char, char))
+                await one.until(lambda field=field: one.app.screen.query_one(field).has_focus, "the field")
+                await one.press("z")
+                await one.until(lambda field=field: one.app.screen.query_one(field, Input).value.endswith("z"), "a z")
+                assert one.app.screen is screen and len(one.toasts) == told and not one.asked("trigger")
+                await one.press("escape", "escape")
+                await opened(one)
 
     asyncio.run(drive())

@@ -39,12 +39,17 @@ _WIDE: Final = (
     (Place("priority", 10, 14), Place("assignee", 11, 21), Place("changed", 9, 0)),
     (Place("tags", 10, 14), Place("group", 11, 21), Place("customer", 9, 0)),
 )
-_USUAL: Final = (
-    (Place("status", 10, 14), Place("requester", 11, 0)),
-    (Place("priority", 10, 14), Place("assignee", 11, 0)),
-    (Place("tags", 10, 14), Place("changed", 11, 0)),
-)
 _NARROW: Final = ((Place("status", 10, 0),), (Place("requester", 11, 0),), (Place("changed", 10, 0),))
+
+
+def _usual(cells: int) -> tuple[tuple[Place, ...], ...]:
+    """Two columns, the first with what is left of its half."""
+    first = max(14, cells // 2 - 14)
+    return (
+        (Place("status", 10, first), Place("requester", 11, 0)),
+        (Place("priority", 10, first), Place("assignee", 11, 0)),
+        (Place("tags", 10, first), Place("changed", 11, 0)),
+    )
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------
@@ -141,7 +146,7 @@ def around(
     if len(title) <= TITLE_LINES:
         whole.add("title")
     is_wide = cells >= ALL_COLUMNS and not is_low
-    for row in _WIDE if is_wide else _USUAL if cells >= TWO_COLUMNS else _NARROW:
+    for row in _WIDE if is_wide else _usual(cells) if cells >= TWO_COLUMNS else _NARROW:
         line, shown = _row(row, fields, cells, ascii_only=ascii_only)
         head.append(line)
         whole |= shown
@@ -190,16 +195,18 @@ def _in_lines(text: str, cells: int) -> list[Line]:
 
 _TITLES: Final = {
     "relation": "RELATION", "system": "SYSTEM", "id": "ID", "status": "STATUS", "title": "TITLE", "from": "FROM",
+    "origin": "FROM",
 }  # fmt: skip
-_AT_LEAST: Final = {"relation": 13, "system": 8, "id": 11, "status": 13, "title": 12, "from": 11}
-_AT_MOST: Final = {"relation": 18, "system": 8, "id": 16, "status": 14, "title": 999, "from": 12}
-_TO_GO: Final = ("from", "system")
+_AT_LEAST: Final = {"relation": 13, "system": 8, "id": 11, "status": 13, "title": 12, "from": 11, "origin": 6}
+_AT_MOST: Final = {"relation": 18, "system": 8, "id": 16, "status": 14, "title": 999, "from": 18, "origin": 6}
+_TO_GO: Final = ("origin", "system")
 """What leaves first where the title would have no room; then the title itself."""
 
 
 def link_columns(links: Sequence[wire.LinkItem], cells: int) -> list[GridColumn]:
-    """As wide as what is in them, within bounds; the title takes what is left."""
-    keys = list(_TITLES)
+    """As wide as what is in them, within bounds; the title takes what is left. Where there are few cells, who made a
+    link is only in the link itself."""
+    keys = [key for key in _TITLES if key != ("origin" if cells >= ALL_COLUMNS else "from")]
     wide = {}
     for key in keys:
         longest = max((present.width(_link_cell(key, link).text) for link in links), default=0)
@@ -211,7 +218,7 @@ def link_columns(links: Sequence[wire.LinkItem], cells: int) -> list[GridColumn]
         return cells - 2 - sum(wide[key] + 2 for key in keys if key != "title")
 
     for key in _TO_GO:
-        if left() < _AT_LEAST["title"]:
+        if key in keys and left() < _AT_LEAST["title"]:
             keys.remove(key)
     if left() < _AT_LEAST["title"]:
         keys.remove("title")
@@ -241,6 +248,8 @@ def _link_cell(key: str, link: wire.LinkItem) -> Cell:
             return Cell("not here yet", "dim") if link.record_id is None else Cell(clean(link.status) or "-")
         case "title":
             return Cell(clean(link.title) or "-", "dim" if link.record_id is None else "plain")
+        case "origin":
+            return Cell(clean(link.origin))
         case _:
             return Cell(present.origin(link))
 

@@ -72,7 +72,7 @@ class LogScreen(Framed):
     def action_search(self) -> None:
         found = self.query_one("#find", Input)
         found.display = True
-        found.focus()
+        self.set_focus(found)
 
     def action_find(self, by: int) -> None:
         log = self.query_one(LogView)

@@ -238,7 +238,7 @@ class Overview(Acting):
     def action_filter(self) -> None:
         field = self.query_one("#filter", Input)
         field.value, field.display = self.listing.filter, True
-        field.focus()
+        self.set_focus(field)  # now, so that what is typed behind the slash is not taken for keys
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._arrange(replace(self.listing, filter=event.value.strip()))

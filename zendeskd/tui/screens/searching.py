@@ -50,7 +50,7 @@ class Searching(Framed):
     def action_search(self) -> None:
         field = self.query_one("#find", Input)
         field.display = True
-        field.focus()
+        self.set_focus(field)  # now: what is typed behind the slash is no keys
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.value.strip() != self.typed:

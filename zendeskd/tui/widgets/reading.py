@@ -23,7 +23,8 @@ Lines = Sequence[Sequence[Cell]]
 
 
 class Reading(ScrollView, can_focus=True):
-    """`around`: the lines before and after the text, for so many cells; their words are clean."""
+    """`around`: the lines before and after the text, for so many cells; their words are clean. They stay where they
+    are when the text is moved sideways."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "reading--found", "reading--current",
@@ -195,18 +196,16 @@ class Reading(ScrollView, can_focus=True):
         at = y + int(self.scroll_y)
         row = at - len(self._head)
         if row < 0:
-            strip = self._toned(self._head[at], base)
-        elif row < len(self._rows):
+            return self._toned(self._head[at], base).crop_extend(0, cells, base)
+        if row < len(self._rows):
             place = self._rows[row]
             if not self.is_wrapping and self._text[place.begin : place.end].isascii():
                 seen = Row(min(place.begin + left, place.end), min(place.begin + left + cells, place.end))
                 return Strip(self._marked(seen, base)).crop_extend(0, cells, base)
-            strip = Strip(self._marked(place, base))
-        elif row - len(self._rows) < len(self._tail):
-            strip = self._toned(self._tail[row - len(self._rows)], base)
-        else:
-            return Strip.blank(cells, base)
-        return strip.crop_extend(left, left + cells, base)
+            return Strip(self._marked(place, base)).crop_extend(left, left + cells, base)
+        if row - len(self._rows) < len(self._tail):
+            return self._toned(self._tail[row - len(self._rows)], base).crop_extend(0, cells, base)
+        return Strip.blank(cells, base)
 
     def _marked(self, row: Row, base: Style) -> list[Segment]:
         """A part of the text, what was found in it marked."""
