@@ -33,7 +33,7 @@ _EXAMPLES: Final = {
     "doctor": "examples:\n  zendeskd doctor\n  zendeskd doctor --json | jq .worst",
     "restore": "examples:\n  zendeskd restore /var/lib/zendeskd/backups/zendeskd-20261123T080000Z.db\n"
     "  zendeskd restore FILE --yes",
-    "demo": "examples:\n  zendeskd demo\n  zendeskd demo --once",
+    "demo": "examples:\n  zendeskd demo\n  zendeskd demo --no-dashboard\n  zendeskd demo --once",
 }
 
 
@@ -173,7 +173,7 @@ def _agreed(question: str) -> bool:
 def _demo(options: argparse.Namespace) -> int:
     from zendeskd import demo
 
-    return demo.main(once=options.once)
+    return demo.main(once=options.once, with_dashboard=not options.no_dashboard)
 
 
 def _version(_: argparse.Namespace) -> int:
@@ -209,8 +209,10 @@ def _parser() -> argparse.ArgumentParser:
     put_back.add_argument("--yes", action="store_true", help="do not ask")
     put_back.add_argument("--force", action="store_true", help="also if the key does not open its credentials")
     verbs.add_parser("simulator", help="a Zendesk on loopback, for try-outs and tests", add_help=False)
-    demo = _verb(verbs, "demo", _demo, "a daemon and a made-up fleet in a throw-away folder", config=False)
-    demo.add_argument("--once", action="store_true", help="sync everything once, show the result, end")
+    demo = _verb(verbs, "demo", _demo, "the dashboard on a made-up fleet, in a throw-away folder", config=False)
+    how = demo.add_mutually_exclusive_group()
+    how.add_argument("--no-dashboard", action="store_true", help="only keep it running, and say how to look at it")
+    how.add_argument("--once", action="store_true", help="sync another fleet once, compare every ticket, end")
     _verb(verbs, "version", _version, "print the version", config=False)
     return parser
 

@@ -26,7 +26,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_it_says_what_it_can(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == 0
-    for verb in ("./run demo [--once]", "./run test", "./run check", "./run VERB"):
+    for verb in ("./run demo [--once]", "./run test", "./run check", "./run picture", "./run VERB"):
         assert verb in done.stdout
 
 

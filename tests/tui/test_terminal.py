@@ -2,79 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import re
-import select
-import struct
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.daemons import DaemonProcess
+from tests.fixtures.pseudo_terminal import Terminal
 from zendeskd.simulator import Simulator
 
 pytestmark = pytest.mark.e2e
-
-
-class Terminal:
-    """A pseudo-terminal with a program in it. What it wrote is kept as text, escape sequences taken out."""
-
-    def __init__(self, *command: str, columns: int = 100, lines: int = 30) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True
-        )
-        os.close(slave)
-        self._bytes = b""
-
-    @property
-    def text(self) -> str:
-        return re.sub(
-            r"\x1b(?:\[[0-9;?<>=]*[ -/]*[@-~]|[\]P_].*?(?:\x07|\x1b\\)|.)", "", self._bytes.decode(errors="replace")
-        )
-
-    def read(self) -> None:
-        ready, _, _ = select.select([self.master], [], [], 0.05)
-        if ready:
-            try:
-                self._bytes += os.read(self.master, 65536)
-            except OSError:  # the program has gone
-                return
-
-    def until(self, *words: str, timeout_s: float = 30) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not all(word in self.text for word in words):
-            assert time.monotonic() < deadline, f"waited in vain for {words} in:\n{self.text[-4000:]}"
-            self.read()
-
-    def forget(self) -> None:
-        self._bytes = b""
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def ended(self, timeout_s: float = 20) -> int:
-        deadline = time.monotonic() + timeout_s
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, self.text[-2000:]
-            self.read()
-        self.read()
-        return self.process.returncode
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.master)
 
 
 @pytest.fixture
