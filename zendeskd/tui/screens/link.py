@@ -60,6 +60,7 @@ class LinkScreen(Framed):
     def on_mount(self) -> None:
         entitle(self.query_one("#link"), f"Link · {present.relation(self._link)}")
         self.query_one("#link").focus()
+        self._ask_soon()  # it may have come since the record was read
 
     def headline(self, cells: int) -> list[Cell]:
         if not self._fleet.is_live:
