@@ -15,7 +15,7 @@ from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
 from tests.tui.goldens import check
 from zendeskd import wire
-from zendeskd.tui import record_text
+from zendeskd.tui import link_text, record_text
 from zendeskd.tui.screens.link import LinkScreen
 from zendeskd.tui.screens.record import Links, RecordScreen
 from zendeskd.tui.times import TimeStyle
@@ -497,10 +497,10 @@ def test_a_link_that_is_taken_away_and_errors_are_told(scripted: ScriptedDaemon)
 
 
 def test_a_link_to_a_system_that_is_not_synced_says_so(scripted: ScriptedDaemon) -> None:
-    lines = record_text.link_lines(document(), LINKS[2], 90, TimeStyle(), mockup.NOW, is_synced=False)
+    lines = link_text.facts_of(document(), LINKS[2], 90, TimeStyle(), mockup.NOW, is_synced=False)
     said = " ".join(line[0].text for line in lines)
     assert "once acme-eu has an integration with slack" in said
-    lines = record_text.link_lines(document(), LINKS[2], 90, TimeStyle(), mockup.NOW, is_synced=True)
+    lines = link_text.facts_of(document(), LINKS[2], 90, TimeStyle(), mockup.NOW, is_synced=True)
     assert "as soon as a run of acme-eu brings it" in " ".join(line[0].text for line in lines)
 
 

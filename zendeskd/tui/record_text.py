@@ -1,4 +1,4 @@
-"""A record as it is shown: its fields in columns, its links as rows, its source. Pure; what comes out is clean."""
+"""A record as it is shown: its fields in columns, its source. Pure; what comes out is clean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from zendeskd import present, wire
 from zendeskd.present import Cell
 from zendeskd.tui import folding
 from zendeskd.tui.times import TimeStyle
-from zendeskd.tui.widgets.grid import GridColumn, GridRow
 
 ALL_COLUMNS: Final = 92
 """In so many cells the fields stand in three columns, and all of them fit."""
@@ -77,13 +76,6 @@ def breadcrumb(record: wire.RecordItem, arrow: str, times: TimeStyle, now: datet
     return f"{path}{gone} · copied {times.clock(record.synced_at, now)}"
 
 
-def link_breadcrumb(record: wire.RecordItem, link: wire.LinkItem, arrow: str) -> str:
-    """`Tickets › acme-eu › zendesk 48213 › slack #payments · not here yet`"""
-    end = present.clean(f"{link.system} {link.external_id}")
-    path = f" {arrow} ".join(("Tickets", present.clean(record.organization_id), name_of(record), end))
-    return f"{path} · not here yet"
-
-
 def _fields(record: wire.RecordDocument, times: TimeStyle, now: datetime) -> dict[str, Cell]:
     """Everything that is stored of it, by name."""
     clean, gone = present.clean, record.deleted_at is not None
@@ -136,11 +128,11 @@ def around(
     stands in full after it."""
     fields = _fields(record, times, now)
     if is_bare:
-        title = _in_lines(fields["title"].text, cells)[:TITLE_LINES]
+        title = in_lines(fields["title"].text, cells)[:TITLE_LINES]
         return Around([*title, [Cell("status ", "dim"), fields["status"]], [Cell("")]], [])
     whole = set()  # what stands before the body and is not cut
     head: list[Line] = []
-    title = _in_lines(fields["title"].text, cells)
+    title = in_lines(fields["title"].text, cells)
     if len(title) > 1 or present.width(fields["title"].text) > cells - 2:
         head += title[:TITLE_LINES]
     if len(title) <= TITLE_LINES:
@@ -158,7 +150,7 @@ def around(
         whole |= {"url"} if present.width(fields["url"].text) <= cells else set()
     head.append([Cell("")])
     rest = [name for name in fields if name not in whole]
-    return Around(head, [[Cell("")], *(line for name in rest for line in _below(name, fields[name], cells))])
+    return Around(head, [[Cell("")], *(line for name in rest for line in below(name, fields[name], cells))])
 
 
 def _row(places: Sequence[Place], fields: dict[str, Cell], cells: int, *, ascii_only: bool) -> tuple[Line, set[str]]:
@@ -179,102 +171,16 @@ def _labelled(name: str, cell: Cell, label: int = LABEL) -> Line:
     return [Cell(f"{name:<{label}}", "dim"), cell]
 
 
-def _below(name: str, cell: Cell, cells: int) -> list[Line]:
+def below(name: str, cell: Cell, cells: int) -> list[Line]:
     """A field in full, in as many lines as it takes."""
     label = f"{name:<{LABEL}} "
-    lines = _in_lines(cell.text, max(8, cells - len(label)))
+    lines = in_lines(cell.text, max(8, cells - len(label)))
     return [[Cell(" " * len(label) if index else label, "dim"), *line] for index, line in enumerate(lines)]
 
 
-def _in_lines(text: str, cells: int) -> list[Line]:
+def in_lines(text: str, cells: int) -> list[Line]:
     text = folding.readable(text)
     return [[Cell(text[row.begin : row.end])] for row in folding.folded(text, max(2, cells))]
-
-
-# --- links ------------------------------------------------------------------------------------------------------------
-
-_TITLES: Final = {
-    "relation": "RELATION", "system": "SYSTEM", "id": "ID", "status": "STATUS", "title": "TITLE", "from": "FROM",
-    "origin": "FROM",
-}  # fmt: skip
-_AT_LEAST: Final = {"relation": 13, "system": 8, "id": 11, "status": 13, "title": 12, "from": 11, "origin": 6}
-_AT_MOST: Final = {"relation": 18, "system": 8, "id": 16, "status": 14, "title": 999, "from": 18, "origin": 6}
-_TO_GO: Final = ("origin", "system")
-"""What leaves first where the title would have no room; then the title itself."""
-
-
-def link_columns(links: Sequence[wire.LinkItem], cells: int) -> list[GridColumn]:
-    """As wide as what is in them, within bounds; the title takes what is left. Where there are few cells, who made a
-    link is only in the link itself."""
-    keys = [key for key in _TITLES if key != ("origin" if cells >= ALL_COLUMNS else "from")]
-    wide = {}
-    for key in keys:
-        longest = max((present.width(_link_cell(key, link).text) for link in links), default=0)
-        least = _AT_LEAST[key] if cells >= ALL_COLUMNS else len(_TITLES[key])
-        wide[key] = min(max(longest, least), _AT_MOST[key])
-
-    def left() -> int:
-        """Cells for the title: what the others, the gaps and a blank at both ends leave."""
-        return cells - 2 - sum(wide[key] + 2 for key in keys if key != "title")
-
-    for key in _TO_GO:
-        if key in keys and left() < _AT_LEAST["title"]:
-            keys.remove(key)
-    if left() < _AT_LEAST["title"]:
-        keys.remove("title")
-        wide["relation"] = max(8, wide["relation"] + min(0, left() + 2))
-    wide["title"] = max(1, left())
-    return [GridColumn(key, _TITLES[key], wide[key]) for key in keys]
-
-
-def link_rows(
-    links: Sequence[wire.LinkItem], columns: Sequence[GridColumn], *, is_faded: bool = False
-) -> list[GridRow]:
-    return [
-        GridRow(link.id, tuple(_link_cell(column.key, link) for column in columns), is_faded=is_faded) for link in links
-    ]
-
-
-def _link_cell(key: str, link: wire.LinkItem) -> Cell:
-    clean = present.clean
-    match key:
-        case "relation":
-            return Cell(present.relation(link))
-        case "system":
-            return Cell(clean(link.system))
-        case "id":
-            return Cell(clean(link.external_id))
-        case "status":
-            return Cell("not here yet", "dim") if link.record_id is None else Cell(clean(link.status) or "-")
-        case "title":
-            return Cell(clean(link.title) or "-", "dim" if link.record_id is None else "plain")
-        case "origin":
-            return Cell(clean(link.origin))
-        case _:
-            return Cell(present.origin(link))
-
-
-def link_lines(
-    record: wire.RecordItem, link: wire.LinkItem, cells: int, times: TimeStyle, now: datetime, *, is_synced: bool
-) -> list[Line]:
-    """A link whose other end is not here. `is_synced`: the organisation has an integration that could bring it."""
-    clean = present.clean
-    org, system = clean(record.organization_id), clean(link.system)
-    who = f" by {clean(link.created_by)}" if link.created_by else ""
-    facts = {
-        "relation": present.relation(link),
-        "system": system,
-        "id": f"{clean(link.external_id)} ({clean(link.record_type)})",
-        "origin": f"{clean(link.origin)}{who}",
-        "since": times.whole(link.created_at, now),
-        "linked with": f"{name_of(record)}  {title_of(record)}",
-    }
-    coming = f"as soon as a run of {org} brings it" if is_synced else f"once {org} has an integration with {system}"
-    return [
-        *(line for name, text in facts.items() for line in _below(name, Cell(text), cells)),
-        [Cell("")],
-        *_in_lines(f"Its other end is not in the local copy yet. The record is shown here {coming}.", cells),
-    ]
 
 
 # --- the source -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from zendeskd import present, wire
 from zendeskd.client import ApiError
 from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell
-from zendeskd.tui import record_text
+from zendeskd.tui import link_text, record_text
 from zendeskd.tui.bindings import BACK, COPY
 from zendeskd.tui.screens import copying
 from zendeskd.tui.screens.framed import Framed
@@ -67,7 +67,7 @@ class LinkScreen(Framed):
             return super().headline(cells)
         app = self.dashboard
         is_ascii = app.voice.ascii_only
-        left = record_text.link_breadcrumb(self._record, self._link, ">" if is_ascii else "›")
+        left = link_text.breadcrumb(self._record, self._link, ">" if is_ascii else "›")
         return [Cell(two_ends(left, app.times.header(app.now()), cells, ascii_only=is_ascii))]
 
     def draw(self) -> None:
@@ -76,7 +76,7 @@ class LinkScreen(Framed):
     def _around(self, cells: int) -> tuple[Lines, Lines]:
         app = self.dashboard
         is_synced = (self._record.organization_id, self._link.system) in self._fleet.items
-        lines = record_text.link_lines(self._record, self._link, cells, app.times, app.now(), is_synced=is_synced)
+        lines = link_text.facts_of(self._record, self._link, cells, app.times, app.now(), is_synced=is_synced)
         return ([[Cell(self._trouble, "bad")]] if self._trouble else []) + lines, ()
 
     # --- waiting for the record -----------------------------------------------------------------------------------

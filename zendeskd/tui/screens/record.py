@@ -14,7 +14,7 @@ from zendeskd import present, wire
 from zendeskd.client import ApiError
 from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell
-from zendeskd.tui import finding, folding, record_text
+from zendeskd.tui import finding, folding, link_text, record_text
 from zendeskd.tui.bindings import COPY, PANEL
 from zendeskd.tui.screens import copying
 from zendeskd.tui.screens.link import LinkScreen
@@ -76,7 +76,7 @@ class RecordScreen(Searching):
         text.add_class("panel")
         yield text
         with Vertical(id="links", classes="panel"):
-            yield Links(record_text.link_columns((), 98), ascii_only=self._voice.ascii_only)
+            yield Links(link_text.columns((), 98), ascii_only=self._voice.ascii_only)
             yield Note("", id="no-links")
         yield self.find_field()
 
@@ -114,8 +114,8 @@ class RecordScreen(Searching):
         if self.record is None:
             return
         note.show(f"None. To add one: {record_text.command(self.record, 'link')} OTHER")
-        columns = record_text.link_columns(links, self.size.width - (0 if self._is_bare else 2))
-        grid.show(record_text.link_rows(links, columns, is_faded=not self._fleet.is_live), columns)
+        columns = link_text.columns(links, self.size.width - (0 if self._is_bare else 2))
+        grid.show(link_text.rows(links, columns, is_faded=not self._fleet.is_live), columns)
         entitle(panel, f"Links {len(links)}")
         rows = min(len(links), max(2, (self.size.height - 2) // 4))
         panel.styles.height = "1fr" if self._is_bare else 2 + (1 + rows if links else 1)
