@@ -30,14 +30,13 @@ def where_to_look(stage: Stage, why_no_dashboard: str) -> list[str]:
 
 def gone(folder: Path) -> list[str]:
     """After its end."""
-    programs = Path(sys.executable).parent
     return [
         "That was the real daemon and a made-up fleet: imports, limits, retries, a refused token, a stop.",
         f"Nothing of it runs any more, and {folder} is removed.",
         "",
-        f"  {programs}/zendeskd demo --no-dashboard   keeps it running for zendeskctl, sqlite3 and curl",
-        f"  {programs}/zendeskd demo --once           syncs once and compares every ticket, byte for byte",
-        f"  {programs}/zendeskd simulator --help      a made-up Zendesk for your own try-outs",
+        "  demo --no-dashboard   keeps it running for zendeskctl, sqlite3 and curl",
+        "  demo --once           syncs another fleet once and compares every ticket, byte for byte",
+        "  simulator --help      a made-up Zendesk for your own try-outs",
     ]
 
 
