@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes import integration
 from tests.fixtures.loopback import FastTime, MemoryDoor
+from tests.fixtures.simulated import SimulatedTime
 from zendeskd.cancel import CancelToken
 from zendeskd.connectors import build
 from zendeskd.connectors.zendesk import ZendeskConnector
@@ -29,18 +30,6 @@ from zendeskd.models import (
 from zendeskd.simulator import Account, Simulator
 
 KINDS = ("api_token", "bearer", "oauth_client_credentials", "oauth_refresh_token")
-
-
-class SimulatedTime(FastTime):
-    """Waits that take no time, for the simulated Zendesk neither."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        super().__init__(simulator.clock.now())
-        self.simulator = simulator
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.simulator.clock.advance(seconds)
-        return super().wait(event, seconds)
 
 
 def door_of(account: Account, kind: str = "api_token") -> MemoryDoor:
@@ -113,11 +102,6 @@ def simulator(running: Simulator) -> Iterator[Simulator]:
     for account in running.accounts.values():
         account.clear_faults()
     running.accounts.clear()
-
-
-@pytest.fixture
-def time(simulator: Simulator) -> FastTime:
-    return SimulatedTime(simulator)
 
 
 @pytest.mark.parametrize("kind", KINDS)
