@@ -20,6 +20,7 @@ pytest_plugins = [  # one that another imports comes before it
     "tests.fixtures.daemons",
     "tests.fixtures.fleets",
     "tests.fixtures.simulated",
+    "tests.fixtures.sshd",
     "tests.fixtures.stores",
 ]
 

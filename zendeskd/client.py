@@ -29,7 +29,7 @@ import msgspec  # noqa: E402
 from zendeskd import __version__, calls, wire  # noqa: E402
 from zendeskd.calls import Call  # noqa: E402
 from zendeskd.errors import ZendeskdError  # noqa: E402
-from zendeskd.unreachable import Reason, explain_unreachable  # noqa: E402
+from zendeskd.unreachable import Explain, Reason, explain_unreachable  # noqa: E402
 
 if sys.modules.get("httpx._main", sys) is None:
     del sys.modules["httpx._main"]  # whoever wants it may have it
@@ -136,8 +136,8 @@ def _event(line: str) -> wire.Event:
         ) from None
 
 
-def _unreachable(path: Path, call: Call[T], error: httpx.HTTPError | OSError) -> NoReturn:
-    reason, detail, hint = explain_unreachable(path, error, changes=call.operation.changes)
+def _unreachable(explain: Explain, path: Path, call: Call[T], error: httpx.HTTPError | OSError) -> NoReturn:
+    reason, detail, hint = explain(path, error, changes=call.operation.changes)
     raise DaemonUnreachable(reason, detail, hint=hint) from None
 
 
@@ -211,7 +211,8 @@ class _Operations:
 
 
 class Client(_Operations):
-    """Blocking. `timeout_s` caps how long any call waits for an answer; None leaves each call its own time."""
+    """Blocking. `timeout_s` caps how long any call waits for an answer; None leaves each call its own time. `explain`
+    finds the words where no answer came, for who gets to the socket another way than by its path alone."""
 
     def __init__(
         self,
@@ -220,8 +221,10 @@ class Client(_Operations):
         user_agent: str = f"zendeskd-client/{__version__}",
         timeout_s: float | None = None,
         transport: httpx.BaseTransport | None = None,
+        explain: Explain = explain_unreachable,
     ) -> None:
         self.path = Path(path)
+        self._explain = explain
         self._timeout_s = timeout_s
         over = transport or httpx.HTTPTransport(uds=str(path), verify=False)  # no TLS context: 20 ms saved
         self._is_reached = transport is not None
@@ -250,12 +253,12 @@ class Client(_Operations):
             try:
                 probe.connect(str(self.path))
             except OSError as error:
-                _unreachable(self.path, call, error)
+                _unreachable(self._explain, self.path, call, error)
         self._is_reached = True
 
     def _lose(self, call: Call[T], error: httpx.HTTPError) -> NoReturn:
         self._is_reached = False
-        _unreachable(self.path, call, error)
+        _unreachable(self._explain, self.path, call, error)
 
     @overload
     def events(self, *, heartbeat_s: int = 15) -> Generator[wire.Event, None, None]: ...
@@ -305,8 +308,10 @@ class AsyncClient(_Operations):
         user_agent: str = f"zendeskd-client/{__version__}",
         timeout_s: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        explain: Explain = explain_unreachable,
     ) -> None:
         self.path = Path(path)
+        self._explain = explain
         self._timeout_s = timeout_s
         over = transport or httpx.AsyncHTTPTransport(uds=str(path), verify=False)
         self._http = httpx.AsyncClient(transport=over, base_url=BASE_URL, trust_env=False, headers=_headers(user_agent))
@@ -317,11 +322,11 @@ class AsyncClient(_Operations):
             response = await self._http.send(_request(self._http, call))
         except httpx.HTTPError as error:
             if not _again(call, error):
-                _unreachable(self.path, call, error)
+                _unreachable(self._explain, self.path, call, error)
             try:
                 response = await self._http.send(_request(self._http, call))
             except httpx.HTTPError as second:
-                _unreachable(self.path, call, second)
+                _unreachable(self._explain, self.path, call, second)
         return _reply(call, response)
 
     @overload
@@ -346,7 +351,7 @@ class AsyncClient(_Operations):
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            _unreachable(self.path, call, error)
+            _unreachable(self._explain, self.path, call, error)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -60,7 +60,7 @@ _zendeskctl() {{
     local cur=${{COMP_WORDS[COMP_CWORD]}} verb="" orgs="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${{COMP_WORDS[i]}} in
-            --socket|--timeout) ((i++)) ;;
+            --socket|--ssh|--timeout) ((i++)) ;;
             -*) ;;
             *) verb=${{verb:+$verb }}${{COMP_WORDS[i]}}
                case $verb in {groups}) ;; *) break ;; esac ;;
@@ -82,7 +82,7 @@ _zendeskctl() {{
     local verb="" orgs="" words_now="" i
     for ((i = 2; i < CURRENT; i++)); do
         case ${{words[i]}} in
-            --socket|--timeout) ((i++)) ;;
+            --socket|--ssh|--timeout) ((i++)) ;;
             -*) ;;
             *) verb=${{verb:+$verb }}${{words[i]}}
                case $verb in {groups}) ;; *) break ;; esac ;;

@@ -5,6 +5,7 @@ Starts in a quarter of a second, so a verb's module and the HTTP client are impo
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
@@ -14,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, TextIO
 
-from zendeskd import __version__, paths, verbs
+from zendeskd import __version__, verbs
+from zendeskd.address import address_of
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.models import utcnow
 from zendeskd.present import clean, clean_block
@@ -24,7 +26,7 @@ from zendeskd.verbs.documents import ErrorDocument, error_body
 from zendeskd.verbs.exits import Exit, UsageProblem, exit_of
 from zendeskd.verbs.terminal import Terminal
 
-_WITH_VALUE: Final = {"--socket", "--timeout"}
+_WITH_VALUE: Final = {"--socket", "--ssh", "--timeout"}
 """Common options whose value is the next word, so that it is not taken for the verb."""
 
 
@@ -174,12 +176,16 @@ def _carry_out(name: str, rest: list[str], given: _Given) -> int:
     terminal = given.terminal(
         json=options.json, ascii_only=options.ascii, no_color=options.no_color, quiet=options.quiet
     )
-    socket = options.socket or paths.default_socket(given.environ)
-    call = Call(options, terminal, socket, now=given.now, monotonic=given.monotonic, pause=given.pause)
-    try:
+    address = address_of(options.ssh, options.socket, given.environ)
+    call = Call(options, terminal, address, now=given.now, monotonic=given.monotonic, pause=given.pause)
+    with contextlib.closing(call), _ending_in_order() if address.host else contextlib.nullcontext():
         return int(verb.run(call))
-    finally:
-        call.close()
+
+
+def _ending_in_order() -> contextlib.AbstractContextManager[None]:
+    from zendeskd.ssh import ending_in_order
+
+    return ending_in_order()
 
 
 def _report(error: ZendeskdError, verb: str, terminal: Terminal) -> int:

@@ -9,17 +9,26 @@ import socket
 import stat
 import struct
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import httpx
 
+from zendeskd.address import Address
+
 Reason = Literal["missing", "refused", "permission", "timeout", "lost"]
+Failure = httpx.HTTPError | OSError
 
 SOCKET_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: unix(7), `sun_path` less its end mark."""
 
 
-def explain_unreachable(path: Path, error: httpx.HTTPError | OSError, *, changes: bool) -> tuple[Reason, str, str]:
+class Explain(Protocol):
+    """-> reason, what happened, what to do. `changes`: the call would have changed something."""
+
+    def __call__(self, path: Path, error: Failure, /, *, changes: bool) -> tuple[Reason, str, str]: ...
+
+
+def explain_unreachable(path: Path, error: Failure, *, changes: bool) -> tuple[Reason, str, str]:
     """-> reason, what happened, what to do. `changes`: the call would have changed something."""
     if len(os.fsencode(path)) > SOCKET_PATH_MAX:
         return "missing", f"the socket path is longer than {SOCKET_PATH_MAX} bytes: {path}", "give a shorter --socket"
@@ -43,9 +52,23 @@ def explain_unreachable(path: Path, error: httpx.HTTPError | OSError, *, changes
     if number in {errno.EAGAIN, errno.ETIMEDOUT}:
         return "timeout", f"the daemon has too many callers waiting on {path}", "journalctl -u zendeskd -n 50"
     detail = f"the daemon went away while it was asked ({path})"
-    if changes:
-        detail += "; whether it did what was asked is not known"
-    return "lost", detail, "systemctl status zendeskd, then journalctl -u zendeskd -n 50"
+    return "lost", _perhaps_done(detail, changes), "systemctl status zendeskd, then journalctl -u zendeskd -n 50"
+
+
+def explain_remote(address: Address, error: Failure, *, changes: bool) -> tuple[Reason, str, str]:
+    """The same for a daemon that is reached over ssh, as far as this end can tell: not whether ssh, the way or the
+    daemon is the cause. Begins with what the error on the local socket says."""
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        detail = f"no answer from {address}: the daemon there hangs, or the way to it stalls"
+        return "timeout", _perhaps_done(detail, changes), address.command("journalctl -u zendeskd -n 50")
+    if _errno(error) in {errno.ENOENT, errno.ECONNREFUSED}:
+        return "lost", f"the ssh connection to {address.host} is down", address.command("systemctl status zendeskd")
+    detail = f"the daemon went away while it was asked ({address})"
+    return "lost", _perhaps_done(detail, changes), address.command("systemctl status zendeskd")
+
+
+def _perhaps_done(detail: str, changes: bool) -> str:
+    return f"{detail}; whether it did what was asked is not known" if changes else detail
 
 
 def _errno(error: BaseException) -> int | None:

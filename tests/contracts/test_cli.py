@@ -39,7 +39,7 @@ def test_help_begins_with_two_examples_and_explains_every_option(verb: Verb) -> 
 
 @by_name
 def test_the_usage_line_has_every_argument(verb: Verb) -> None:
-    common = {"--socket", "--json", "--no-color", "--ascii", "--quiet", "--help"}
+    common = {"--socket", "--ssh", "--json", "--no-color", "--ascii", "--quiet", "--help"}
     for action in verb.parser()._actions:
         flags = set(action.option_strings) - common - {"-h", "-q"}
         if not action.option_strings:
@@ -158,6 +158,7 @@ def test_scripts_are_correct_for_their_shell(shell: str) -> None:
         ("zendeskctl org ", {"add", "show", "set", "remove", "list", "import", "export"}),
         ("zendeskctl --json trigger ", {"acme", "globex"}),
         ("zendeskctl --socket /x trigger acme --wa", {"--wait"}),
+        ("zendeskctl --ssh db1 trigger acme --wa", {"--wait"}),
         ("zendeskctl completion ", {"bash", "zsh", "fish"}),
         ("zendeskctl org show g", {"globex"}),
     ],

@@ -14,6 +14,7 @@ from tests.fixtures.scripted import ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
 from tests.tui.goldens import check
 from zendeskd import wire
+from zendeskd.address import Address
 from zendeskd.models import stamp
 
 
@@ -40,7 +41,7 @@ def test_lost_and_back(scripted: ScriptedDaemon) -> None:
             await one.press("R")
             await one.until(lambda: one.app.fleet.connection.reason == "missing", "the reason")
             one.app.fleet.connection.next_try_at = one.app.fleet.connection.lost_at
-            one.app.socket = Path("/run/zendeskd/control.sock")  # as it is shown: the real one's length would show too
+            one.app.address = Address(Path("/run/zendeskd/control.sock"))  # the real one's length would show too
             await one.pass_time(19)
             text = await one.shows("Connection lost", "NOT CONNECTED", "(19s ago)", "globex", "token rejected")
             check("lost-100x30", text)

@@ -22,16 +22,17 @@ def test_without_a_terminal_it_names_the_command_that_works_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stdin", "stdout", "environ", "why"),
+    ("terminals", "environ", "why"),
     [
-        (True, True, {}, ""),
-        (True, True, {"TERM": "dumb"}, "TERM=dumb"),
-        (True, False, {}, "its output is not a terminal"),
-        (False, True, {}, "its input is not a terminal"),
+        ((True, True, True), {}, ""),
+        ((True, True, True), {"TERM": "dumb"}, "TERM=dumb"),
+        ((True, False, True), {}, "its output is not a terminal"),
+        ((True, True, False), {}, "its errors do not go to a terminal, and Textual draws there"),
+        ((False, True, True), {}, "its input is not a terminal"),
     ],
 )
-def test_where_it_can_be_drawn(stdin: bool, stdout: bool, environ: dict[str, str], why: str) -> None:
-    assert program.why_not(Stream(tty=stdin), Stream(tty=stdout), environ) == why
+def test_where_it_can_be_drawn(terminals: tuple[bool, bool, bool], environ: dict[str, str], why: str) -> None:
+    assert program.why_not(*(Stream(tty=tty) for tty in terminals), environ=environ) == why
 
 
 def test_without_textual_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

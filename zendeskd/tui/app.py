@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,9 +17,11 @@ from textual.binding import BindingType
 from textual.timer import Timer
 
 from zendeskd import __version__, wire
+from zendeskd.address import Address
 from zendeskd.client import AsyncClient
 from zendeskd.models import utcnow
 from zendeskd.present import Voice
+from zendeskd.ssh import Tunnel
 from zendeskd.tui import choices
 from zendeskd.tui.actions import Actions
 from zendeskd.tui.bindings import EVERYWHERE
@@ -34,6 +38,7 @@ from zendeskd.tui.screens.overview import Overview
 from zendeskd.tui.state import Fleet, Key
 from zendeskd.tui.times import TimeStyle
 from zendeskd.tui.widgets.grid import Grid
+from zendeskd.unreachable import explain_unreachable
 
 FRAME_S: Final = 0.25
 """At most four drawings a second, whatever happens."""
@@ -61,8 +66,9 @@ class Options:
 
 
 class Dashboard(App[int]):
-    """`choices_file` keeps what is chosen here for the next start; None: nothing is kept. `clock`, `monotonic` and
-    `delays_s` are parameters for tests; the clock is this machine's, aware and UTC."""
+    """`tunnel` leads to the daemon's socket on another host; without one, `socket` is here. `choices_file` keeps what
+    is chosen here for the next start; None: nothing is kept. `clock`, `monotonic` and `delays_s` are parameters for
+    tests; the clock is this machine's, aware and UTC."""
 
     CSS_PATH = "zendeskd.tcss"
     TITLE = "zendeskd"
@@ -76,6 +82,7 @@ class Dashboard(App[int]):
         socket: Path,
         options: Options | None = None,
         *,
+        tunnel: Tunnel | None = None,
         choices_file: Path | None = None,
         clock: Callable[[], datetime] = utcnow,
         monotonic: Callable[[], float] = time.monotonic,
@@ -83,15 +90,20 @@ class Dashboard(App[int]):
         frozen_s: float = FROZEN_S,
     ) -> None:
         super().__init__()
-        self.socket, self.options = socket, options or Options()
+        self.options = options or Options()
         self.voice = Voice(ascii_only=self.options.ascii)
         self.times = TimeStyle(self.options.time_style)
         self.fleet = Fleet()
         self._clock, self._monotonic = clock, monotonic
         self._key_at = self._drawn_at = float("-inf")
         self._frame: Timer | None = None
-        self.client = AsyncClient(socket, user_agent=f"zendeskd-tui/{__version__}")
-        self.link = Link(self.client, self.fleet, self, now=clock, delays_s=delays_s, frozen_s=frozen_s)
+        self.address = Address(socket) if tunnel is None else tunnel.address
+        self.client = AsyncClient(
+            socket if tunnel is None else tunnel.socket,
+            user_agent=f"zendeskd-tui/{__version__}",
+            explain=explain_unreachable if tunnel is None else tunnel.explain_at_once,
+        )
+        self.link = Link(self.client, self.fleet, self, now=clock, tunnel=tunnel, delays_s=delays_s, frozen_s=frozen_s)
         self.actions = Actions(self.client, self.fleet, self)
         self._choices, self._choices_file = Choices(asdict(self.options)), choices_file
         self._saving: Timer | None = None
@@ -101,6 +113,9 @@ class Dashboard(App[int]):
 
     def on_mount(self) -> None:
         self.set_class(self.options.ascii, "-ascii")
+        if not self.is_headless:  # leave the terminal as it was
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, 128 + number)
         self.push_screen(Overview(self))
         self.set_interval(1.0, self.draw)
         self._follow()

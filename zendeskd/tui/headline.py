@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from zendeskd import present, wire
+from zendeskd.address import Address
 from zendeskd.present import Cell
 from zendeskd.tui.state import Connection, Fleet
 
@@ -17,8 +17,12 @@ QUIET_S: Final = 3.0
 LONG_S: Final = 30.0
 """Then what to do moves to the front."""
 
+_HOST_CELLS: Final = 30
 
-def headline(fleet: Fleet, socket: Path, now: datetime, clock: str, cells: int, *, is_read_only: bool) -> list[Cell]:
+
+def headline(
+    fleet: Fleet, address: Address, now: datetime, clock: str, cells: int, *, is_read_only: bool
+) -> list[Cell]:
     """Who, connected or not, since when, how busy; right: your role and the clock."""
     role = "viewer" if is_read_only and fleet.role else fleet.role
     role = role if fleet.is_live else ""
@@ -26,11 +30,11 @@ def headline(fleet: Fleet, socket: Path, now: datetime, clock: str, cells: int, 
     may = ["operator"] if role == "operator" and cells >= 96 else []
     right = "  ".join([*must, *may, clock])
     if not fleet.is_live:
-        return _line(_lost_parts(fleet, socket, now), right, cells)
+        return _line(_lost_parts(fleet, address, now), right, cells)
     daemon = fleet.daemon
     if daemon is None:
-        return _line([Cell("zendeskd"), Cell("connected")], right, cells)
-    parts = [Cell(f"zendeskd {present.clean(daemon.version)}"), Cell("connected", "good")]
+        return _line([Cell(_name(address)), Cell("connected")], right, cells)
+    parts = [Cell(_name(address, daemon.version)), Cell("connected", "good")]
     if trouble := _trouble(daemon):
         parts = trouble if _cells([*parts, *trouble]) + 1 + present.width(right) > cells else [*parts, *trouble]
     extra = [
@@ -43,21 +47,27 @@ def headline(fleet: Fleet, socket: Path, now: datetime, clock: str, cells: int, 
     return _line([*parts, *extra], right, cells)
 
 
+def _name(address: Address, version: str = "") -> str:
+    """`zendeskd 1.0.0 @db1`."""
+    at = f"@{present.cut(present.clean(address.machine), _HOST_CELLS)}" if address.host else ""
+    return " ".join(filter(None, ("zendeskd", present.clean(version), at)))
+
+
 def _trouble(daemon: wire.DaemonStatus) -> list[Cell]:
     """Storing does not work: nothing on the screen is more important."""
     trouble = daemon.database.trouble
     return [Cell(f"! database: {present.clean(trouble)}", "bad")] if trouble else []
 
 
-def _lost_parts(fleet: Fleet, socket: Path, now: datetime) -> list[Cell]:
-    phase = fleet.connection.phase
+def _lost_parts(fleet: Fleet, address: Address, now: datetime) -> list[Cell]:
+    phase, name = fleet.connection.phase, _name(address)
     if phase == "connecting":
-        return [Cell("zendeskd"), Cell(f"connecting to {present.clean(str(socket))}")]
+        return [Cell(name), Cell(f"connecting to {present.clean(str(address.socket))}")]
     word = "reconnecting" if phase == "lost" and not is_shown(fleet, now) else "NOT CONNECTED"
     if fleet.heard_at is None:
-        return [Cell("zendeskd"), Cell(word, "bad"), Cell("no data yet")]
+        return [Cell(name), Cell(word, "bad"), Cell("no data yet")]
     age = present.span((now - fleet.heard_at).total_seconds())
-    return [Cell("zendeskd"), Cell(word, "bad"), Cell(f"showing data from {fleet.heard_at:%H:%M:%S} ({age} ago)")]
+    return [Cell(name), Cell(word, "bad"), Cell(f"showing data from {fleet.heard_at:%H:%M:%S} ({age} ago)")]
 
 
 def _cells(parts: Sequence[Cell]) -> int:
@@ -81,18 +91,18 @@ def _line(parts: Sequence[Cell], right: str, cells: int) -> list[Cell]:
 def is_shown(fleet: Fleet, now: datetime) -> bool:
     """Whether the banner is: at once where there is nothing else to see, else after a moment."""
     connection = fleet.connection
-    if connection.phase == "incompatible" or (connection.phase == "lost" and fleet.heard_at is None):
+    if connection.phase == "given up" or (connection.phase == "lost" and fleet.heard_at is None):
         return True
     return connection.phase == "lost" and _gone_s(connection, now) >= QUIET_S
 
 
-def banner(fleet: Fleet, socket: Path, now: datetime) -> list[str]:
+def banner(fleet: Fleet, address: Address, now: datetime) -> list[str]:
     """What happened, what the dashboard does about it, what to do."""
-    connection, path = fleet.connection, present.clean(str(socket))
-    if connection.phase == "incompatible":
+    connection, path = fleet.connection, present.clean(str(address.socket))
+    if connection.phase == "given up":
         return [_sentence(connection.detail), _sentence(connection.hint), "R try again   q quit"]
     match connection.reason:
-        case "missing":
+        case "missing" if not address.host:
             what = f"Control socket {path} is gone (daemon stopped or restarting)."
             if fleet.heard_at is None:
                 what = f"There is no socket {path}: the daemon is stopped, or listens elsewhere."
@@ -101,13 +111,13 @@ def banner(fleet: Fleet, socket: Path, now: datetime) -> list[str]:
     left = 0 if connection.next_try_at is None else (connection.next_try_at - now).total_seconds()
     tries = f"Reconnecting: attempt {connection.attempt}, "
     tries += f"next try in {max(1, round(left))} s." if left > 0 else "trying now."
-    todo = f"If it stays down:  {_advice(fleet)}"
+    todo = f"If it stays down:  {_advice(fleet, address)}"
     lines = [what, f"{tries}   R reconnect now   q quit", todo]
     return [todo, *lines[:2]] if _gone_s(connection, now) >= LONG_S else lines
 
 
-def _advice(fleet: Fleet) -> str:
-    if fleet.connection.reason in {"missing", "lost"} and fleet.heard_at is not None:
+def _advice(fleet: Fleet, address: Address) -> str:
+    if not address.host and fleet.connection.reason in {"missing", "lost"} and fleet.heard_at is not None:
         return "systemctl status zendeskd   then   journalctl -u zendeskd -n 50"
     return fleet.connection.hint
 

@@ -11,8 +11,11 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
 from zendeskd import __version__, present, wire
+from zendeskd.address import Address
 from zendeskd.client import ApiError, AsyncClient, DaemonUnreachable, IncompatibleApi
+from zendeskd.errors import ZendeskdError
 from zendeskd.models import SYSTEMS, stamp
+from zendeskd.ssh import NotLetIn, Tunnel
 from zendeskd.tui.state import Connection, Fleet, LogLine
 
 DELAYS_S: Final = (1.0, 2.0, 4.0, 8.0, 10.0)
@@ -37,12 +40,9 @@ class Listener(Protocol):
     def phase_changed(self) -> None: ...
 
 
-class _Ended(Exception):
-    """The daemon ended the stream: it stops or restarts."""
-
-
 class Link:
-    """Fills `fleet` until `run` is cancelled. Belongs to one event loop."""
+    """Fills `fleet` until `run` is cancelled. `tunnel`: what leads to a daemon elsewhere; set up again before a try if
+    it is down. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -51,10 +51,12 @@ class Link:
         listener: Listener,
         *,
         now: Callable[[], datetime],
+        tunnel: Tunnel | None = None,
         delays_s: Sequence[float] = DELAYS_S,
         frozen_s: float = FROZEN_S,
     ) -> None:
-        self._client, self._fleet, self._listener = client, fleet, listener
+        self._client, self._fleet, self._listener, self._tunnel = client, fleet, listener, tunnel
+        self._address = Address(client.path) if tunnel is None else tunnel.address
         self._now, self._delays_s, self._frozen_s = now, delays_s, frozen_s
         self._at_once = asyncio.Event()
         self._boot_id: str | None = None
@@ -68,23 +70,26 @@ class Link:
     async def run(self) -> None:
         while True:
             try:
+                if self._tunnel is not None:
+                    await self._tunnel.reopen()
                 await self._follow()
-            except _Ended:
-                detail = f"the daemon ended the connection ({self._client.path}): it stops or restarts"
-                self._lose("lost", detail, "systemctl status zendeskd")
+            except NotLetIn as error:
+                await self._give_up(error.reason, error)
+                continue
             except DaemonUnreachable as error:
-                self._lose(error.reason, error.detail, error.hint)
+                why = error if self._tunnel is None else await self._tunnel.why(error)
+                self._lose(why.reason, why.detail, why.hint)
             except ApiError as error:
                 self._lose("permission" if error.status == 403 else "refused by it", error.detail, error.hint)
             except IncompatibleApi as error:
-                await self._give_up(error)
+                await self._give_up("incompatible", error)
                 continue
             await self._pause()
 
     # --- while connected ------------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        """Until the stream ends or breaks. Raises what the client raises, and _Ended."""
+        """Until the stream ends or breaks. Raises what the client raises."""
         async with aclosing(self._client.events(heartbeat_s=HEARTBEAT_S, ticks=True)) as events:
             hello: wire.Event | None = None
             newest = snapshot = 0
@@ -95,7 +100,7 @@ class Link:
                 except TimeoutError:
                     raise self._frozen() from None
                 if event is _END:
-                    raise _Ended
+                    raise self._ended()
                 if isinstance(event, wire.Event):
                     if hello is None:
                         hello, newest = event, event.seq
@@ -157,10 +162,16 @@ class Link:
 
     # --- while not ------------------------------------------------------------------------------------------------
 
+    def _ended(self) -> DaemonUnreachable:
+        detail = f"the daemon ended the connection ({self._address}): it stops or restarts"
+        return DaemonUnreachable("lost", detail, hint=self._address.command("systemctl status zendeskd"))
+
     def _frozen(self) -> DaemonUnreachable:
         pid = "" if self._fleet.daemon is None else f" (pid {self._fleet.daemon.pid})"
-        detail = f"the daemon{pid} is there but does not answer on {self._client.path}"
-        return DaemonUnreachable("timeout", detail, hint="journalctl -u zendeskd -n 50")
+        detail = f"the daemon{pid} is there but does not answer on {self._address}"
+        if self._tunnel is not None:
+            detail = f"nothing comes from {self._address}: the daemon{pid} hangs, or the way to it stalls"
+        return DaemonUnreachable("timeout", detail, hint=self._address.command("journalctl -u zendeskd -n 50"))
 
     def _lose(self, reason: str, detail: str, hint: str) -> None:
         before, now = self._fleet.connection, self._now()
@@ -176,10 +187,10 @@ class Link:
         )
         self._listener.phase_changed()
 
-    async def _give_up(self, error: IncompatibleApi) -> None:
-        """Versions too far apart: trying again helps only after somebody did something."""
+    async def _give_up(self, reason: str, error: ZendeskdError) -> None:
+        """Versions too far apart, or a question of ssh: trying again helps only after somebody did something."""
         self._fleet.connection = Connection(
-            "incompatible", "incompatible", present.clean(error.detail), present.clean(error.hint), lost_at=self._now()
+            "given up", reason, present.clean(error.detail), present.clean(error.hint), lost_at=self._now()
         )
         self._listener.phase_changed()
         await self._at_once.wait()

@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final, TextIO
 
-from zendeskd import __version__, paths
+from zendeskd import __version__
+from zendeskd.address import host_argument, socket_argument
+from zendeskd.streams import open_missing_streams
 
 USAGE_ERROR: Final = 2
 _MISSING: Final = """zendeskd-tui: the dashboard needs Textual, which is not installed here.
@@ -22,9 +23,10 @@ _NO_TERMINAL: Final = """zendeskd-tui: this is no terminal that a dashboard can 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point. -> exit code: 0, or 2 for usage, no terminal, no Textual."""
+    """The entry point. -> exit code: 0; 2 for usage, no terminal, no Textual; 3 or 4 where ssh does not get through."""
+    open_missing_streams()
     options = _parser().parse_args(argv)
-    if why := why_not(sys.stdin, sys.stdout, os.environ):
+    if why := why_not(sys.stdin, sys.stdout, sys.stderr, os.environ):
         sys.stderr.write(_NO_TERMINAL.format(why=why))
         return USAGE_ERROR
     try:
@@ -37,12 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return start(options, os.environ)
 
 
-def why_not(stdin: TextIO, stdout: TextIO, environ: Mapping[str, str]) -> str:
+def why_not(stdin: TextIO, stdout: TextIO, stderr: TextIO, environ: Mapping[str, str]) -> str:
     """Why there can be no dashboard here; "" if there can."""
     if environ.get("TERM", "") == "dumb":
         return "TERM=dumb"
     if not stdout.isatty():
         return "its output is not a terminal"
+    if not stderr.isatty():
+        return "its errors do not go to a terminal, and Textual draws there"
     return "" if stdin.isatty() else "its input is not a terminal"
 
 
@@ -53,18 +57,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="For scripts, screen readers and plain terminals: zendeskctl does all of it too.",
         allow_abbrev=False,
     )
-    parser.add_argument("--socket", metavar="PATH", type=Path, help="control socket (also $ZENDESKD_SOCKET)")
+    parser.add_argument("--socket", metavar="PATH", type=socket_argument, help="control socket (also $ZENDESKD_SOCKET)")
+    parser.add_argument("--ssh", metavar="HOST", type=host_argument, help="the daemon of that host; PATH is there")
     parser.add_argument("--read-only", action="store_true", help="without the keys that change something")
     parser.add_argument("--ascii", action="store_true", help="no glyphs and lines beyond ASCII")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal, for selecting")
     parser.add_argument("--theme", metavar="NAME", help="dark, light, ansi-dark, ansi-light, or another of Textual's")
     parser.add_argument("--version", action="version", version=f"zendeskd-tui {__version__}")
     return parser
-
-
-def socket_of(options: argparse.Namespace, environ: Mapping[str, str]) -> Path:
-    named: Path | None = options.socket
-    return named or paths.default_socket(environ)
 
 
 if __name__ == "__main__":

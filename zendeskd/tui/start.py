@@ -3,33 +3,67 @@
 from __future__ import annotations
 
 import argparse
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from textual.theme import BUILTIN_THEMES
 
 from zendeskd import paths
-from zendeskd.errors import ConfigError
+from zendeskd.address import Address, address_of
+from zendeskd.errors import ConfigError, ZendeskdError
+from zendeskd.present import clean
+from zendeskd.ssh import Tunnel, ending_in_order
 from zendeskd.tui import bindings, choices, config
 from zendeskd.tui.app import THEMES, Dashboard, Options
-from zendeskd.tui.program import USAGE_ERROR, socket_of
+from zendeskd.tui.program import USAGE_ERROR
+from zendeskd.verbs.exits import Exit, exit_of
+
+_UNASKED: Final = "ssh asks nothing while the dashboard is on the screen: quit and start again, or use an ssh agent"
 
 
 def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Runs until the person quits. -> exit code."""
     try:
+        address = address_of(options.ssh, options.socket, environ)
         chosen = choose(options, environ)
+        refuse_what_is_no_socket(address)
     except ConfigError as error:
         for problem in error.problems:
-            sys.stderr.write(f"zendeskd-tui: {problem}\n")
+            sys.stderr.write(f"zendeskd-tui: {clean(problem)}\n")
         return USAGE_ERROR
-    app = Dashboard(socket_of(options, environ), chosen, choices_file=choices_file(environ))
+    if not address.host:
+        return _run(Dashboard(address.socket, chosen, choices_file=choices_file(environ)), options)
+    with ending_in_order(), Tunnel(address, unasked=_UNASKED) as tunnel:
+        try:
+            tunnel.open(may_ask=True, relay=lambda line: print(line, file=sys.stderr))  # noqa: T201 - ssh's own words
+        except ZendeskdError as error:
+            sys.stderr.write(f"zendeskd-tui: {clean(error.detail)}\n  {clean(error.hint)}\n")
+            return exit_of(error)
+        except KeyboardInterrupt:
+            return Exit.INTERRUPTED
+        return _run(Dashboard(address.socket, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options)
+
+
+def _run(app: Dashboard, options: argparse.Namespace) -> int:
     code = app.run(mouse=not options.no_mouse)
     if code == 0:
         sys.stdout.write("The dashboard is closed; syncing goes on.\n")
     return code if code is not None else app.return_code or 0
+
+
+def refuse_what_is_no_socket(address: Address) -> None:
+    """A path that names something else will not become a socket while one waits. Raises ConfigError."""
+    if address.host:
+        return  # it is for the host to say
+    try:
+        is_something_else = not stat.S_ISSOCK(address.socket.stat().st_mode)
+    except (OSError, ValueError):
+        return
+    if is_something_else:
+        raise ConfigError(f"{address.socket} is not a socket; name the daemon's: --socket PATH, or $ZENDESKD_SOCKET")
 
 
 def choose(options: argparse.Namespace, environ: Mapping[str, str]) -> Options:

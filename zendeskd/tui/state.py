@@ -13,7 +13,7 @@ from zendeskd import present, wire
 Key = tuple[str, str]
 """Organisation and system: what names an integration."""
 
-Phase = Literal["connecting", "live", "lost", "incompatible"]
+Phase = Literal["connecting", "live", "lost", "given up"]
 
 KEPT_LINES: Final = 5000
 _NOT_SHOWN: Final = frozenset({"at", "level", "event", "org", "logger", "exception"})

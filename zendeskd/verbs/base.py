@@ -9,12 +9,12 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import msgspec
 
 from zendeskd import __version__
+from zendeskd.address import Address, host_argument, socket_argument
 from zendeskd.models import SYSTEMS
 from zendeskd.verbs.exits import Exit, UsageProblem
 from zendeskd.verbs.terminal import Terminal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from zendeskd.client import Client
+    from zendeskd.ssh import Tunnel
 
 HELP_WIDTH: Final = 100
 
@@ -74,7 +75,10 @@ class Verb:
         )
         self.prepare(parser)
         common = parser.add_argument_group("common options")
-        common.add_argument("--socket", metavar="PATH", type=_socket, help="control socket (also $ZENDESKD_SOCKET)")
+        common.add_argument(
+            "--socket", metavar="PATH", type=socket_argument, help="control socket (also $ZENDESKD_SOCKET)"
+        )
+        common.add_argument("--ssh", metavar="HOST", type=host_argument, help="the daemon of that host; PATH is there")
         common.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
         common.add_argument("--no-color", action="store_true", help="no colours (also $NO_COLOR)")
         common.add_argument("--ascii", action="store_true", help="no glyphs beyond ASCII")
@@ -93,7 +97,7 @@ class Call:
         self,
         options: argparse.Namespace,
         terminal: Terminal,
-        socket: Path,
+        address: Address,
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -101,15 +105,17 @@ class Call:
     ) -> None:
         self.options: Any = options
         self.terminal = terminal
-        self.socket = socket
+        self.address = address
         self.now = now
         self.monotonic = monotonic
         self.pause = pause
         self._client: Client | None = None
+        self._tunnel: Tunnel | None = None
 
     @property
     def daemon(self) -> Client:
-        """The client, made when it is first needed: the import is most of what a command costs.
+        """The client, made when it is first needed: the import is most of what a command costs. With --ssh also the way
+        to the host, each time it is not there. Raises DaemonUnreachable if there is none.
 
         `httpx` brings a command line of its own if it finds click and rich, which takes as long as all the rest
         (0.07 s); told that it is not there, it goes without."""
@@ -117,13 +123,34 @@ class Call:
             sys.modules.setdefault("httpx._main", cast("ModuleType", None))
             from zendeskd.client import Client
 
-            agent = f"zendeskctl/{__version__}"
-            self._client = Client(self.socket, user_agent=agent, timeout_s=self.options.timeout)
+            agent, timeout_s = f"zendeskctl/{__version__}", self.options.timeout
+            if self.address.host:
+                self._tunnel = self._way_there()
+                socket, explain = self._tunnel.socket, self._tunnel.explain
+                self._client = Client(socket, user_agent=agent, timeout_s=timeout_s, explain=explain)
+            else:
+                self._client = Client(self.address.socket, user_agent=agent, timeout_s=timeout_s)
+        elif self._tunnel is not None:
+            self._tunnel.open(timeout_s=self.options.timeout)
         return self._client
+
+    def _way_there(self) -> Tunnel:
+        from zendeskd.ssh import Tunnel
+
+        may_ask = self.terminal.interactive
+        tunnel = Tunnel(self.address, unasked="without a terminal ssh asks nothing, so that a key needs an ssh agent")
+        try:
+            tunnel.open(may_ask=may_ask, timeout_s=self.options.timeout, relay=self.terminal.complain)
+        except BaseException:
+            tunnel.close()
+            raise
+        return tunnel
 
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
+        if self._tunnel is not None:
+            self._tunnel.close()
 
 
 # --- arguments that several verbs take --------------------------------------------------------------------------------
@@ -139,12 +166,6 @@ def duration(text: str) -> float:
     if not 0 < total <= 366 * 86400 * 10:
         raise argparse.ArgumentTypeError(f"{text!r} is no span of time, it can be 30s, 10m, 2h or 7d")
     return total
-
-
-def _socket(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty")
-    return Path(text)
 
 
 def positive(text: str) -> int:

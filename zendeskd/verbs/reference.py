@@ -26,6 +26,10 @@ _INTRO: Final = """\
 `zendeskctl` controls the running daemon over its socket. It needs no configuration: the socket is `--socket PATH`,
 else `$ZENDESKD_SOCKET`, else the one of the caller's own daemon, else `/run/zendeskd/control.sock`.
 
+- `--ssh HOST` asks the daemon of another machine, over the `ssh` of this one with all its settings; `HOST` is whatever
+  ssh takes. `--socket PATH` is then a path there, `/run/zendeskd/control.sock` if not given: no variable of this
+  machine counts. The daemon sees the user whom ssh logs in as. On a terminal ssh may ask for a password, elsewhere it
+  never asks. Where ssh does not get through the exit code is 3, where it is not let in 4.
 - Data goes to standard output, everything else to standard error. Without a terminal there is no colour, nothing is cut
   and nothing is asked; the columns are the same.
 - `--json` prints one document (`watch`: one event a line): the API's own, with `"schema": 1`. Keys may be added to a

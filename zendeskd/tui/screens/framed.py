@@ -71,7 +71,7 @@ class Framed(Screen[None]):
         app = self.dashboard
         now = app.now()
         return headline.headline(
-            app.fleet, app.socket, now, app.times.header(now), cells, is_read_only=app.options.read_only
+            app.fleet, app.address, now, app.times.header(now), cells, is_read_only=app.options.read_only
         )
 
     # --- the frame ------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class Framed(Screen[None]):
 
     def _banner(self, cells: int) -> list[list[Cell]]:
         app = self.dashboard
-        said = headline.banner(app.fleet, app.socket, app.now())
+        said = headline.banner(app.fleet, app.address, app.now())
         lines = [[line] if present.width(line) <= cells else wrapped(line, cells) for line in said]
         return [[Cell(line)] for pieces in lines for line in pieces]
 

@@ -1,0 +1,373 @@
+"""The way to a daemon on another machine: the user's own ssh, which makes a socket here that leads to the one there.
+
+    with Tunnel(Address(Path("/run/zendeskd/control.sock"), "db1"), unasked="...") as tunnel:
+        tunnel.open(may_ask=True)
+        Client(tunnel.socket, explain=tunnel.explain)
+
+ssh ends with this program, however that ends: it is started through a Python that asks the kernel for it (prctl(2),
+PR_SET_PDEATHSIG) and then becomes ssh. To run a command there that waits for the end of its input would need an account
+that may run commands; `-N` needs none. The kernel goes by the thread that started ssh, so that a tunnel belongs to a
+thread that lives as long as it is needed: the main one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from zendeskd import ssh_faults
+from zendeskd.address import Address
+from zendeskd.client import DaemonUnreachable
+from zendeskd.ssh_faults import Fault
+from zendeskd.unreachable import Reason, explain_remote
+
+if TYPE_CHECKING:
+    from zendeskd.unreachable import Failure
+
+T = TypeVar("T")
+
+CONNECT_S: Final = 15
+"""ssh's own time for one address of the host."""
+OPEN_S: Final = 45.0
+ASKING_S: Final = 300.0
+"""With a person who has to find a password or a telephone."""
+SETTLE_S: Final = 0.5
+"""A call fails a moment before ssh has said why, or has ended."""
+LOOK_S: Final = 0.03
+EXAMINE_S: Final = 5.0
+END_S: Final = 3.0
+HELD_S: Final = 0.3
+"""What ssh says is shown only if it goes on after that: if it ended, the error says it."""
+_HEARD_BYTES: Final = 1 << 20
+
+_BECOME_SSH: Final = """import os, sys
+try:
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 15)
+except (ImportError, OSError, AttributeError):
+    pass
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class NotLetIn(DaemonUnreachable):
+    """ssh asks for what only a person can give. To try again by itself would get the account locked."""
+
+
+class Tunnel:
+    """One ssh, started again when it has ended and somebody opens the tunnel again. `unasked`: what to do where ssh
+    would have to ask and may not. Belongs to one thread."""
+
+    def __init__(self, address: Address, *, unasked: str, environ: Mapping[str, str] = os.environ) -> None:
+        self.address = address
+        self._unasked = unasked
+        self._folder = Path(tempfile.mkdtemp(prefix="zendeskd-", dir=_short_folder(environ)))
+        self.socket = self._folder / "s"
+        self._master, self._said = self._folder / "m", self._folder / "said"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_up = self._may_ask = False
+        self._mark = 0  # how much of what ssh said is of no interest any more
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_up and self._process is not None and self._process.poll() is None
+
+    def open(
+        self, *, may_ask: bool = False, timeout_s: float | None = None, relay: Callable[[str], None] | None = None
+    ) -> None:
+        """Returns when the socket is there. `may_ask`: a person sits at the terminal, whom ssh may ask for passwords
+        and the like; `relay` gets what ssh says meanwhile. Raises DaemonUnreachable, NotLetIn among them."""
+        if not self._is_fresh():
+            self._waited_for(self._opening(may_ask, timeout_s, relay or _to_nobody))
+
+    async def reopen(self) -> None:
+        """As `open`, in an event loop, and without asking anybody."""
+        import asyncio  # noqa: PLC0415 - not for zendeskctl
+
+        if not self._is_fresh():
+            for _ in self._opening(False, None, _to_nobody):
+                await asyncio.sleep(LOOK_S)
+
+    def explain(self, path: Path, error: Failure, /, *, changes: bool) -> tuple[Reason, str, str]:
+        """Why a call got no answer: the words for a client. Takes half a second, five if the host has to be asked."""
+        fault = self._waited_for(self._examining())
+        if fault is None:
+            return explain_remote(self.address, error, changes=changes)
+        may_be_done = changes and not self.is_open
+        detail = f"{fault.detail}; whether it did what was asked is not known" if may_be_done else fault.detail
+        return fault.reason, detail, fault.hint
+
+    def explain_at_once(self, path: Path, error: Failure, /, *, changes: bool) -> tuple[Reason, str, str]:
+        """The same in an event loop, where nothing may wait; `why` finds out more."""
+        return explain_remote(self.address, error, changes=changes)
+
+    async def why(self, error: DaemonUnreachable) -> DaemonUnreachable:
+        """A better reason for this error, if there is one."""
+        import asyncio  # noqa: PLC0415 - not for zendeskctl
+
+        examining = self._examining()
+        try:
+            while True:
+                next(examining)
+                await asyncio.sleep(LOOK_S)
+        except StopIteration as found:
+            fault: Fault | None = found.value
+        finally:
+            examining.close()
+        return error if fault is None else DaemonUnreachable(fault.reason, fault.detail, hint=fault.hint)
+
+    def close(self) -> None:
+        """End ssh and leave nothing behind. May be called twice."""
+        self._end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- up and down ----------------------------------------------------------------------------------------------
+    # Generators that yield whenever there is something to wait for, so that the two faces differ by the waiting only.
+
+    def _is_fresh(self) -> bool:
+        """Whether it is open; what ssh said until now is not about the call that comes."""
+        if not self.is_open:
+            return False
+        if self._length() > _HEARD_BYTES:  # one line for each call that found no daemon there, for weeks
+            with contextlib.suppress(OSError):
+                os.truncate(self._said, 0)
+        self._mark = self._length()
+        return True
+
+    def _opening(
+        self, may_ask: bool, timeout_s: float | None, relay: Callable[[str], None]
+    ) -> Generator[None, None, None]:
+        self._end()
+        self._may_ask = may_ask
+        limit_s = timeout_s or (ASKING_S if may_ask else OPEN_S)
+        self._start(may_ask, limit_s)
+        assert self._process is not None
+        until, held = time.monotonic() + limit_s, _Held(relay)
+        is_there = False
+        while not is_there:
+            is_there = self.socket.exists()
+            yield  # also when it is: for a moment it is there and nobody listens
+            said = self._heard()
+            if (code := self._process.poll()) is not None:
+                raise self._failed(said, code)
+            if time.monotonic() >= until or (not is_there and "Could not request local forwarding" in said):
+                self._end()
+                raise self._failed(said, None)
+            if may_ask:
+                held.take(said)
+        self._mark = self._length()
+        self._is_up = True
+
+    def _start(self, may_ask: bool, limit_s: float) -> None:
+        program = shutil.which("ssh")
+        if program is None:
+            raise _raised(ssh_faults.no_ssh())
+        become = [sys.executable, "-I", "-S", "-c", _BECOME_SSH, str(os.getpid())]
+        quiet = {} if may_ask else {"SSH_ASKPASS_REQUIRE": "never"}
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=self._is_ours())
+            with self._said.open("ab") as said:
+                self._process = subprocess.Popen(
+                    [*become, program, *self._options(may_ask, limit_s), "--", self.address.host],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    env={**os.environ, **quiet},
+                    start_new_session=not may_ask,  # without a terminal nobody can draw on it
+                )
+        except OSError as error:
+            where = f"{error.strerror or error}: {error.filename or self._folder}"
+            raise DaemonUnreachable("refused", f"ssh cannot be started ({where})") from None
+
+    def _options(self, may_ask: bool, limit_s: float) -> list[str]:
+        """Settings of the person's own that would take the tunnel away from us are overruled, no others."""
+        connect_s = min(CONNECT_S, max(1, math.ceil(limit_s)))
+        settings = {
+            "BatchMode": "no" if may_ask else "yes",
+            "ConnectTimeout": str(connect_s),
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+            "ExitOnForwardFailure": "no",  # the person's own forwards may be in use by another ssh
+            "StreamLocalBindUnlink": "yes",
+            "StreamLocalBindMask": "0177",
+            "ControlMaster": "yes",  # a master of theirs would keep our socket for itself; ours answers `_looking`
+            "ControlPath": str(self._master),
+            "ControlPersist": "no",
+            "LogLevel": "INFO",  # below, it does not say why it ends
+            "PermitLocalCommand": "no",
+            "RemoteCommand": "none",
+            "UpdateHostKeys": "no",  # may ask, when the dashboard is there already
+        }
+        there = str(self.address.socket).replace("\\", "\\\\").replace(":", "\\:")
+        words = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+        return ["-N", "-T", "-a", "-x", *words, "-L", f"{self.socket}:{there}"]
+
+    def _end(self) -> None:
+        process, self._process, self._is_up, self._mark = self._process, None, False, 0
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for left in (self.socket, self._master, self._said):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+    def _waited_for(self, steps: Generator[None, None, T]) -> T:
+        try:
+            while True:
+                next(steps)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    if self._process is not None:
+                        self._process.wait(LOOK_S)
+        except StopIteration as ended:
+            found: T = ended.value
+            return found
+        finally:
+            steps.close()
+
+    def _is_ours(self) -> bool:
+        """Not so if somebody cleaned up the temporary files and another made the folder."""
+        try:
+            return self._folder.stat().st_uid == os.geteuid()
+        except OSError:
+            return False
+
+    # --- why ------------------------------------------------------------------------------------------------------
+
+    def _failed(self, said: str, code: int | None) -> DaemonUnreachable:
+        return _raised(self._fault(said, code))
+
+    def _fault(self, said: str, code: int | None) -> Fault:
+        return ssh_faults.fault_of(self.address, said, code, unasked="" if self._may_ask else self._unasked)
+
+    def _examining(self) -> Generator[None, None, Fault | None]:
+        """Why a call failed: ssh has ended, or the host does not connect it. None if it is neither."""
+        until = time.monotonic() + SETTLE_S
+        while self._process is not None:
+            said = self._heard(self._mark)
+            if (code := self._process.poll()) is not None:
+                return self._fault(self._heard(), code)
+            line = next((line for line in ssh_faults.talk(said) if ssh_faults.OPEN_FAILED in line), None)
+            if line is not None:
+                self._mark = self._length()
+                if (fault := ssh_faults.open_fault(self.address, line)) is not None:
+                    return fault
+                seen = yield from self._looking()
+                fault = ssh_faults.open_fault(self.address, "", seen)
+                return fault or ssh_faults.open_fault_unknown(self.address)
+            if time.monotonic() >= until:
+                break
+            yield
+        return None
+
+    def _looking(self) -> Generator[None, None, str]:
+        """Over the connection that is there: see how it is with the socket on the host. "" where that does not work."""
+        program = shutil.which("ssh")
+        if program is None:
+            return ""
+        settings = (f"ControlPath={self._master}", "ControlMaster=no", "BatchMode=yes", "ProxyCommand=false")
+        words = [word for setting in (*settings, "RemoteCommand=none") for word in ("-o", setting)]
+        looking = subprocess.Popen(
+            [program, "-T", "-a", "-x", *words, "--", self.address.host, ssh_faults.look_command(self.address)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        until = time.monotonic() + EXAMINE_S
+        with looking:
+            try:
+                while looking.poll() is None:
+                    if time.monotonic() >= until:
+                        return ""
+                    yield
+                assert looking.stdout is not None
+                return looking.stdout.read(4096).decode("utf-8", "replace")
+            finally:
+                looking.kill()
+
+    def _heard(self, start: int = 0) -> str:
+        """What ssh said since it was started, from that byte on."""
+        try:
+            return self._said.read_bytes()[start:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def _length(self) -> int:
+        try:
+            return self._said.stat().st_size
+        except OSError:
+            return 0
+
+
+class _Held:
+    """Passes on the lines of ssh that it did not end with."""
+
+    def __init__(self, relay: Callable[[str], None]) -> None:
+        self._relay, self._passed, self._known, self._since = relay, 0, 0, 0.0
+
+    def take(self, said: str) -> None:
+        now, whole = time.monotonic(), said.rfind("\n") + 1
+        if whole > self._known:
+            self._known, self._since = whole, now
+        elif whole > self._passed and now - self._since >= HELD_S:
+            for line in ssh_faults.talk(said[self._passed : whole]):
+                self._relay(line)
+            self._passed = whole
+
+
+def _to_nobody(line: str) -> None:
+    """Where nobody sits."""
+
+
+def _raised(fault: Fault) -> DaemonUnreachable:
+    kind = NotLetIn if fault.is_final else DaemonUnreachable
+    return kind(fault.reason, fault.detail, hint=fault.hint)
+
+
+def _short_folder(environ: Mapping[str, str]) -> str:
+    """One of the user's own that leaves room in a socket's path, and in which ssh puts nothing else for anything."""
+    for folder in (environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
+        plain = folder.startswith("/") and len(os.fsencode(folder)) < 50 and not set(folder) & set("%$:\\")
+        if plain and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the program as ctrl+c does, so that a tunnel is closed."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
