@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,8 +24,8 @@ DEMO = (sys.executable, "-m", "zendeskd", "demo")
 PICTURE = Path(__file__).parents[2] / "docs" / "picture.py"
 
 
-def processes_of(folder: Path) -> list[str]:
-    """The command lines of those that were started for this folder."""
+def processes_of(folder: Path) -> list[int]:
+    """The ids of those whose command line names this folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -32,13 +33,20 @@ def processes_of(folder: Path) -> list[str]:
         except OSError:  # it has ended
             continue
         if str(folder) in command:
-            found.append(command)
+            found.append(int(process.name))
     return found
 
 
 def nothing_is_left(folder: Path) -> None:
     wait_for(lambda: not processes_of(folder), f"the processes of {folder} to end")
     wait_for(lambda: not list(folder.iterdir()), f"{folder} to be empty")
+
+
+def end_what_is_left(folder: Path) -> None:
+    """After a test that failed: a demo that is killed cannot end its daemon."""
+    for pid in processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -53,6 +61,7 @@ def on_terminal(short_dir: Path) -> Iterator[Callable[..., Terminal]]:
     yield start
     for one in made:
         one.close()
+    end_what_is_left(short_dir)
 
 
 def by_key(terminal: Terminal) -> None:
@@ -138,10 +147,11 @@ def test_without_a_terminal_it_says_so_and_the_revoked_token_can_be_mended(short
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "")
+        nothing_is_left(short_dir)
     finally:
         process.kill()
         process.wait()
-    nothing_is_left(short_dir)
+        end_what_is_left(short_dir)
 
 
 def test_once_compares_every_ticket(short_dir: Path) -> None:
