@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from tests.fixtures.terminal import Driven, driven, fleet_of
 from tests.tui.goldens import check
 from zendeskd import wire
 from zendeskd.models import stamp
+from zendeskd.tui.screens.dialog import Dialog
 
 
 def answers(scripted: ScriptedDaemon) -> None:
@@ -235,6 +237,40 @@ def test_the_interval_is_explained_while_it_is_typed(scripted: ScriptedDaemon) -
             await one.press("enter")
             await one.until(lambda: one.asked("interval") == [("interval", "wayne")], "the request")
             assert scripted.asked_for("interval")[0].body["interval"] == "*/30 9-17 * * 1-5"
+
+    asyncio.run(drive())
+
+
+@pytest.mark.parametrize("operation", ["preview_schedule", "resync"])
+def test_an_answer_for_a_dialog_that_is_closed_meanwhile(scripted: ScriptedDaemon, operation: str) -> None:
+    """Its widgets go one by one: an answer must not look for one that is gone."""
+
+    async def drive() -> None:
+        answers(scripted)
+        hold = threading.Event()
+
+        def late(asked: Asked) -> Any:
+            assert hold.wait(10)
+            return wire.Problem(title="Unprocessable", status=422, code="invalid_request", detail="no such day")
+
+        scripted.answer(operation, late)
+        async with driven(scripted) as one:
+            if operation == "resync":
+                one.app.screen.action_resync()  # type: ignore[attr-defined]
+            else:
+                await one.press("i")
+            await one.until(lambda: isinstance(one.app.screen, Dialog), "the dialog")
+            dialog = one.app.screen
+            await one.press("3", "0")
+            await one.until(lambda: scripted.asked_for(operation), "the question")
+            dialog.dismiss(None)
+            await dialog.query("#dialog *").remove()
+            hold.set()
+            await one.until(
+                lambda: all(worker.is_finished for worker in one.app.workers if worker.node is dialog), "it"
+            )
+            await one.shows("order health")
+            assert one.app.is_running
 
     asyncio.run(drive())
 

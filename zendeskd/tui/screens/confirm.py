@@ -10,7 +10,7 @@ from textual.widgets import Input, Label
 
 from zendeskd import present, wire
 from zendeskd.tui.rows import name_of
-from zendeskd.tui.screens.dialog import Choice, Dialog, Said, field
+from zendeskd.tui.screens.dialog import Dialog, Said, field
 from zendeskd.tui.state import Fleet, Key
 
 
@@ -81,7 +81,7 @@ class StopSchedule(Dialog[str]):
             yield field("reason", hint="if you like: others see it")
 
     def on_input_submitted(self) -> None:
-        self.query_one("#do", Choice).focus()
+        self._do.focus()
 
     def action_do(self) -> None:
         self.dismiss(self.query_one("#reason", Input).value.strip())

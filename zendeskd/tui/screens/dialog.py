@@ -54,7 +54,10 @@ class Choice(Widget, can_focus=True):
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
-    """Escape leaves and changes nothing. `do` is called when the one that changes something was chosen."""
+    """Escape leaves and changes nothing. `do` is called when the one that changes something was chosen.
+
+    What is asked of the daemon may be answered while the dialog is being taken away: keep the widgets that such an
+    answer changes, for queries do not find them then, and look at `is_open` before closing it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "keep", "Leave", show=False),
@@ -65,7 +68,8 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def __init__(self, heading: str, *, keep: str, do: str) -> None:
         super().__init__()
-        self._heading, self._keep, self._do = heading, keep, do
+        self._heading = heading
+        self._keep, self._do = Choice(keep, id="keep"), Choice(do, id="do")
 
     @property
     def dashboard(self) -> Dashboard:
@@ -76,8 +80,8 @@ class Dialog(ModalScreen[Result], Generic[Result]):
             entitle(box, self._heading)
             yield from self.body()
             with Horizontal(id="choices"):
-                yield Choice(self._keep, id="keep")
-                yield Choice(self._do, id="do")
+                yield self._keep
+                yield self._do
 
     FIRST: ClassVar[str] = "#keep"
     """What has the focus at first."""
@@ -87,6 +91,14 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def body(self) -> ComposeResult:
         raise NotImplementedError
+
+    def offer(self, is_offered: bool) -> None:
+        """Whether the one that changes something can be chosen."""
+        self._do.display = is_offered
+
+    @property
+    def is_open(self) -> bool:
+        return self in self.app.screen_stack
 
     def draw(self) -> None:
         """Bring it up to date with the fleet; close it if its question is none any more."""

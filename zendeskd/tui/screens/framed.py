@@ -78,7 +78,7 @@ class Framed(Screen[None]):
 
     def draw_frame(self) -> None:
         top, banner = self.query_one_optional("#headline", Lines), self.query_one_optional("#banner", Lines)
-        if not self.is_mounted or top is None or banner is None:
+        if not self.is_mounted or self not in self.app.screen_stack or top is None or banner is None:
             return  # not there yet, or being taken away: the frame that was asked for comes too late
         app = self.dashboard
         self.set_class(not app.fleet.is_live, "-lost")

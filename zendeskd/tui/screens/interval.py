@@ -8,7 +8,7 @@ from datetime import datetime
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Input, Label
+from textual.widgets import Label
 
 from zendeskd import present, wire
 from zendeskd.client import ApiError
@@ -33,33 +33,35 @@ class Interval(Dialog[str]):
         self._now = now.pop() if len(now) == 1 else f"{len(now)} different ones"
         self._start = first.interval if not now else ""
         self._previewed: str | None = None  # what the daemon found right
+        self._field = field("interval", value=present.clean(self._start), hint="minute hour day month weekday")
+        self._preview_lines = Said("\n", id="preview")
 
     def body(self) -> ComposeResult:
         yield Said(f"Now  {self._now}")
         with Horizontal(classes="field"):
             yield Label("New  ")
-            yield field("interval", value=present.clean(self._start), hint="minute hour day month weekday")
-        yield Said("\n", id="preview")
+            yield self._field
+        yield self._preview_lines
 
     def on_mount(self) -> None:
-        self.query_one("#do").display = False
+        self.offer(False)
 
     @property
     def _typed(self) -> str:
-        return self.query_one("#interval", Input).value.strip()
+        return self._field.value.strip()
 
     def on_input_changed(self) -> None:
         self._previewed = None
-        self.query_one("#do").display = False
+        self.offer(False)
         self._preview(self._typed)
 
     @work(exclusive=True, group="preview")
     async def _preview(self, typed: str, *, then_change: bool = False) -> None:
         lines = await self._asked(typed)
-        if typed != self._typed or not self.is_attached:
+        if typed != self._typed or not self.is_open:
             return
-        self.query_one("#preview", Said).say(lines)
-        self.query_one("#do").display = self._previewed is not None
+        self._preview_lines.say(lines)
+        self.offer(self._previewed is not None)
         if then_change and self._previewed is not None:
             self.dismiss(self._previewed)
 

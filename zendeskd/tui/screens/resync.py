@@ -24,42 +24,43 @@ class Resync(Dialog[str]):
         super().__init__(f"Resync · {present.clean(key[0])}", keep="Keep (esc)", do="Read again")
         self._org, self._system = key
         self._planned: str | None = None
+        self._since_field = field("since", hint="30d, 2026-11-01, or all")
+        self._name_field = field("name", hint=present.clean(self._org))
+        self._plan_lines = Said("Say from when.\n", id="plan")
 
     def body(self) -> ComposeResult:
         with Horizontal(classes="field"):
             yield Label("Since  ")
-            yield field("since", hint="30d, 2026-11-01, or all")
-        yield Said("Say from when.\n", id="plan")
+            yield self._since_field
+        yield self._plan_lines
         with Horizontal(classes="field"):
             yield Label("Type its name to go on  ")
-            yield field("name", hint=present.clean(self._org))
+            yield self._name_field
 
     def on_mount(self) -> None:
-        self.query_one("#do").display = False
+        self.offer(False)
 
-    def _typed(self, id: str) -> str:
-        return self.query_one(f"#{id}", Input).value.strip()
+    @property
+    def _typed(self) -> str:
+        return self._since_field.value.strip()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        if event.input.id == "since":
+        if event.input is self._since_field:
             self._planned = None
-            self._plan(self._typed("since"))
-        self._offer()
-
-    def _offer(self) -> None:
-        self.query_one("#do").display = self._is_agreed
+            self._plan(self._typed)
+        self.offer(self._is_agreed)
 
     @property
     def _is_agreed(self) -> bool:
-        is_planned = self._planned is not None and self._planned == self._typed("since")
-        return is_planned and self._typed("name") == present.clean(self._org)
+        is_planned = self._planned is not None and self._planned == self._typed
+        return is_planned and self._name_field.value.strip() == present.clean(self._org)
 
     @work(exclusive=True, group="plan")
     async def _plan(self, since: str) -> None:
         lines = await self._asked(since)
-        if since == self._typed("since") and self.is_attached:
-            self.query_one("#plan", Said).say(lines)
-            self._offer()
+        if since == self._typed and self.is_open:
+            self._plan_lines.say(lines)
+            self.offer(self._is_agreed)
 
     async def _asked(self, since: str) -> list[str]:
         if not since:
@@ -72,7 +73,7 @@ class Resync(Dialog[str]):
         return planned(plan, self.dashboard.now())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.query_one("#name" if event.input.id == "since" else "#keep").focus()
+        (self._name_field if event.input is self._since_field else self._keep).focus()
 
     def action_do(self) -> None:
         if self._is_agreed:
