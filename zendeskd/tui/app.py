@@ -28,6 +28,7 @@ from zendeskd.tui.bindings import EVERYWHERE
 from zendeskd.tui.choices import Choices
 from zendeskd.tui.link import DELAYS_S, FROZEN_S, Link, Severity
 from zendeskd.tui.palette import Palette
+from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.screens.daemon import DaemonScreen
 from zendeskd.tui.screens.dialog import Dialog
 from zendeskd.tui.screens.framed import Framed
@@ -35,6 +36,7 @@ from zendeskd.tui.screens.help import Help
 from zendeskd.tui.screens.log import LogScreen
 from zendeskd.tui.screens.organization import OrganizationScreen
 from zendeskd.tui.screens.overview import Overview
+from zendeskd.tui.screens.tickets import TicketsScreen
 from zendeskd.tui.state import Fleet, Key
 from zendeskd.tui.times import TimeStyle
 from zendeskd.tui.widgets.grid import Grid
@@ -257,6 +259,17 @@ class Dashboard(App[int]):
             marked = screen.marked if isinstance(screen, Overview) else ()
             one = [screen.key] if isinstance(screen, OrganizationScreen) else marked
             self.push_screen(LogScreen(self, sorted({org for org, _ in one})))
+
+    def action_tickets(self) -> None:
+        """Of what is looked at or marked; of all organisations where nothing is."""
+        screen = self.screen
+        if isinstance(screen, TicketsScreen):
+            return
+        keys = screen.targets() if isinstance(screen, Acting) else []
+        if isinstance(screen, Overview) and not keys:
+            self.tell("there is no organisation here yet", "warning")
+            return
+        self.push_screen(TicketsScreen(self, list(dict.fromkeys(org for org, _ in keys))))
 
     def action_daemon(self) -> None:
         if not isinstance(self.screen, DaemonScreen):

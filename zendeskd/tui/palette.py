@@ -29,7 +29,12 @@ ACTIONS: Final = {
 }
 """Actions on the organisation that is looked at or those that are marked."""
 
-SCREENS: Final = {"log": "what the daemon logs", "daemon": "the daemon itself", "help": "keys and signs"}
+SCREENS: Final = {
+    "tickets": "those of the local copy, to read and search",
+    "log": "what the daemon logs",
+    "daemon": "the daemon itself",
+    "help": "keys and signs",
+}
 SHELL: Final = {
     "org add": "zendeskctl org add NAME --subdomain NAME",
     "org set": "zendeskctl org set NAME ...",

@@ -14,7 +14,7 @@ from zendeskd import present, wire
 from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell
 from zendeskd.tui import cards
-from zendeskd.tui.bindings import BACK, COPY, FOLLOW
+from zendeskd.tui.bindings import BACK, COPY, FOLLOW, TICKETS
 from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.screens.run import RunScreen
 from zendeskd.tui.state import Key
@@ -30,7 +30,7 @@ PAGE: int = 100
 
 
 class OrganizationScreen(Acting):
-    BINDINGS: ClassVar[list[BindingType]] = [BACK, COPY, FOLLOW]
+    BINDINGS: ClassVar[list[BindingType]] = [BACK, COPY, FOLLOW, TICKETS]
     SHOWN: ClassVar[Sequence[str]] = (
         "back", "open", "trigger", "start", "stop", "interval", "cancel", "tickets", "follow", "help",
     )  # fmt: skip

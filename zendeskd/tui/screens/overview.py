@@ -15,7 +15,7 @@ from textual.widgets import Input
 from zendeskd import present, wire
 from zendeskd.present import Cell
 from zendeskd.tui import rows
-from zendeskd.tui.bindings import LISTING
+from zendeskd.tui.bindings import LISTING, TICKETS
 from zendeskd.tui.listing import BY_COLUMN, Listing
 from zendeskd.tui.screens import copying
 from zendeskd.tui.screens.acting import Acting
@@ -44,7 +44,7 @@ EMPTY: Final = """
 class Overview(Acting):
     """`listing` is how the list is arranged; `marked` the integrations that actions take."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*LISTING]
+    BINDINGS: ClassVar[list[BindingType]] = [*LISTING, TICKETS]
     SHOWN: ClassVar[Sequence[str]] = (
         "open", "trigger", "start", "stop", "interval", "cancel", "tickets", "filter", "log", "help", "quit",
     )  # fmt: skip

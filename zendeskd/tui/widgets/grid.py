@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from rich.segment import Segment
@@ -28,12 +28,14 @@ class GridColumn(NamedTuple):
 
 
 class GridRow(NamedTuple):
-    """`cells` in the order of the columns, their text clean. `is_faded`: there, but not of today."""
+    """`cells` in the order of the columns, their text clean. `is_faded`: there, but not of today. `marks`: what was
+    found, each as (place of the cell, begin, end)."""
 
     key: Hashable
     cells: tuple[Cell, ...]
     is_marked: bool = False
     is_faded: bool = False
+    marks: tuple[tuple[int, int, int], ...] = ()
 
 
 class Grid(ScrollView, can_focus=True):
@@ -41,7 +43,7 @@ class Grid(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "grid--header", "grid--cursor", "grid--blurred", "grid--marked",
-        "grid--plain", "grid--good", "grid--warn", "grid--bad", "grid--busy", "grid--dim",
+        "grid--plain", "grid--good", "grid--warn", "grid--bad", "grid--busy", "grid--dim", "grid--found",
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", key_display="⏎", id="open", tooltip="Open what is under the cursor"),
@@ -170,6 +172,7 @@ class Grid(ScrollView, can_focus=True):
         if self._keys:
             index = self._at.get(self._cursor, 0) + by
             self.move_to(self._keys[max(0, min(len(self._keys) - 1, index))])
+            self._into_view()  # a wheel may have scrolled away from a cursor that has nowhere to go
 
     def action_page(self, by: int) -> None:
         self.action_move(by * max(1, self.scrollable_content_region.height - self._head))
@@ -255,7 +258,7 @@ class Grid(ScrollView, can_focus=True):
         known = self._painted.get(index)
         if known is not None and known[0] == state:
             return known[1]
-        strip = self._paint(("*" if row.is_marked else " "), row.cells, style)
+        strip = self._paint(("*" if row.is_marked else " "), row.cells, style, row.marks)
         if len(self._painted) > 500:
             self._painted.clear()
         self._painted[index] = (state, strip)
@@ -264,13 +267,27 @@ class Grid(ScrollView, can_focus=True):
     def _paint_header(self, style: Style) -> Strip:
         return self._paint(" ", tuple(Cell(column.title) for column in self._columns), style)
 
-    def _paint(self, lead: str, cells: Sequence[Cell], style: Style) -> Strip:
+    def _paint(
+        self, lead: str, cells: Sequence[Cell], style: Style, marks: Sequence[tuple[int, int, int]] = ()
+    ) -> Strip:
         segments = [Segment(lead, style)]
         for index, (column, cell) in enumerate(zip(self._columns, cells, strict=True)):
             text = padded(cell.text, column.cells, right=column.right, ascii_only=self._ascii)
             gap = GAP if index < len(self._columns) - 1 else ""
-            segments.append(Segment(text + gap, style + self._tone(cell.tone)))
-        return Strip(segments, self._line_cells)
+            toned = style + self._tone(cell.tone)
+            found = [(begin, end) for place, begin, end in marks if place == index]
+            segments += self._marked(text, found, toned) if found else [Segment(text, toned)]
+            segments.append(Segment(gap, toned))
+        return Strip(segments)
+
+    def _marked(self, text: str, found: Sequence[tuple[int, int]], style: Style) -> Iterator[Segment]:
+        """`text` is that of a cell from its first character on, though it may be cut."""
+        at = 0
+        for begin, end in found:
+            yield Segment(text[at:begin], style)
+            yield Segment(text[begin:end], style + self.get_component_rich_style("grid--found", partial=True))
+            at = max(at, end)
+        yield Segment(text[at:], style)
 
     def _tone(self, tone: Tone) -> Style:
         if tone == "plain":
