@@ -20,7 +20,7 @@ COLOURS: Final[dict[Tone, str]] = {
     "good": "$text-success",
     "warn": "$text-warning",
     "bad": "bold $text-error",
-    "busy": "$text-accent",
+    "busy": "$text-primary",
     "dim": "dim",
 }
 """Theme variables only, so that every theme keeps its contrast."""
