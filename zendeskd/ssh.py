@@ -1,13 +1,10 @@
 """The way to a daemon on another machine: the user's own ssh, which makes a socket here that leads to the one there.
 
-    with Tunnel(Address(Path("/run/zendeskd/control.sock"), "db1"), unasked="...") as tunnel:
-        tunnel.open(may_ask=True)
+    with Tunnel.opened(Address(Path("/run/zendeskd/control.sock"), "db1"), unasked="...", may_ask=True) as tunnel:
         Client(tunnel.socket, explain=tunnel.explain)
 
-ssh ends with this program, however that ends: it is started through a Python that asks the kernel for it (prctl(2),
-PR_SET_PDEATHSIG) and then becomes ssh. To run a command there that waits for the end of its input would need an account
-that may run commands; `-N` needs none. The kernel goes by the thread that started ssh, so that a tunnel belongs to a
-thread that lives as long as it is needed: the main one.
+ssh ends with this program, however that ends (see `ssh_process`), and with the thread that opened the tunnel, which is
+the main one therefore.
 """
 
 from __future__ import annotations
@@ -18,8 +15,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -27,10 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from zendeskd import ssh_faults
+from zendeskd import ssh_faults, ssh_process
 from zendeskd.address import Address
 from zendeskd.client import DaemonUnreachable
 from zendeskd.ssh_faults import Fault
+from zendeskd.ssh_process import Places
 from zendeskd.unreachable import Reason, explain_remote
 
 if TYPE_CHECKING:
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECT_S: Final = 15
-"""ssh's own time for one address of the host."""
 OPEN_S: Final = 45.0
 ASKING_S: Final = 300.0
 """With a person who has to find a password or a telephone."""
@@ -51,16 +45,6 @@ END_S: Final = 3.0
 HELD_S: Final = 0.3
 """What ssh says is shown only if it goes on after that: if it ended, the error says it."""
 _HEARD_BYTES: Final = 1 << 20
-
-_BECOME_SSH: Final = """import os, sys
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 15)
-except (ImportError, OSError, AttributeError):
-    pass
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class NotLetIn(DaemonUnreachable):
@@ -74,12 +58,34 @@ class Tunnel:
     def __init__(self, address: Address, *, unasked: str, environ: Mapping[str, str] = os.environ) -> None:
         self.address = address
         self._unasked = unasked
-        self._folder = Path(tempfile.mkdtemp(prefix="zendeskd-", dir=_short_folder(environ)))
-        self.socket = self._folder / "s"
-        self._master, self._said = self._folder / "m", self._folder / "said"
+        try:
+            self._folder = folder = ssh_process.new_folder(environ)
+        except OSError as error:
+            raise DaemonUnreachable("refused", f"there is no room for a socket ({error})") from None
+        self._places = Places(folder / "s", folder / "m", folder / "said")
+        self.socket = self._places.socket
         self._process: subprocess.Popen[bytes] | None = None
         self._is_up = self._may_ask = False
         self._mark = 0  # how much of what ssh said is of no interest any more
+
+    @classmethod
+    def opened(
+        cls,
+        address: Address,
+        *,
+        unasked: str,
+        may_ask: bool,
+        timeout_s: float | None = None,
+        relay: Callable[[str], None] | None = None,
+    ) -> Self:
+        """One that is open. Raises as `open` does, and leaves nothing behind then."""
+        tunnel = cls(address, unasked=unasked)
+        try:
+            tunnel.open(may_ask=may_ask, timeout_s=timeout_s, relay=relay)
+        except BaseException:
+            tunnel.close()
+            raise
+        return tunnel
 
     @property
     def is_open(self) -> bool:
@@ -151,7 +157,7 @@ class Tunnel:
             return False
         if self._length() > _HEARD_BYTES:  # one line for each call that found no daemon there, for weeks
             with contextlib.suppress(OSError):
-                os.truncate(self._said, 0)
+                os.truncate(self._places.said, 0)
         self._mark = self._length()
         return True
 
@@ -180,48 +186,14 @@ class Tunnel:
         self._is_up = True
 
     def _start(self, may_ask: bool, limit_s: float) -> None:
-        program = shutil.which("ssh")
-        if program is None:
+        connect_s = min(ssh_process.CONNECT_S, max(1, math.ceil(limit_s)))
+        if (ssh := ssh_process.program()) is None:
             raise _raised(ssh_faults.no_ssh())
-        become = [sys.executable, "-I", "-S", "-c", _BECOME_SSH, str(os.getpid())]
-        quiet = {} if may_ask else {"SSH_ASKPASS_REQUIRE": "never"}
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=self._is_ours())
-            with self._said.open("ab") as said:
-                self._process = subprocess.Popen(
-                    [*become, program, *self._options(may_ask, limit_s), "--", self.address.host],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=said,
-                    env={**os.environ, **quiet},
-                    start_new_session=not may_ask,  # without a terminal nobody can draw on it
-                )
+            self._process = ssh_process.start(ssh, self.address, self._places, may_ask=may_ask, connect_s=connect_s)
         except OSError as error:
             where = f"{error.strerror or error}: {error.filename or self._folder}"
             raise DaemonUnreachable("refused", f"ssh cannot be started ({where})") from None
-
-    def _options(self, may_ask: bool, limit_s: float) -> list[str]:
-        """Settings of the person's own that would take the tunnel away from us are overruled, no others."""
-        connect_s = min(CONNECT_S, max(1, math.ceil(limit_s)))
-        settings = {
-            "BatchMode": "no" if may_ask else "yes",
-            "ConnectTimeout": str(connect_s),
-            "ServerAliveInterval": "5",
-            "ServerAliveCountMax": "3",
-            "ExitOnForwardFailure": "no",  # the person's own forwards may be in use by another ssh
-            "StreamLocalBindUnlink": "yes",
-            "StreamLocalBindMask": "0177",
-            "ControlMaster": "yes",  # a master of theirs would keep our socket for itself; ours answers `_looking`
-            "ControlPath": str(self._master),
-            "ControlPersist": "no",
-            "LogLevel": "INFO",  # below, it does not say why it ends
-            "PermitLocalCommand": "no",
-            "RemoteCommand": "none",
-            "UpdateHostKeys": "no",  # may ask, when the dashboard is there already
-        }
-        there = str(self.address.socket).replace("\\", "\\\\").replace(":", "\\:")
-        words = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-        return ["-N", "-T", "-a", "-x", *words, "-L", f"{self.socket}:{there}"]
 
     def _end(self) -> None:
         process, self._process, self._is_up, self._mark = self._process, None, False, 0
@@ -232,7 +204,7 @@ class Tunnel:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for left in (self.socket, self._master, self._said):
+        for left in self._places:
             with contextlib.suppress(OSError):
                 left.unlink()
 
@@ -248,13 +220,6 @@ class Tunnel:
             return found
         finally:
             steps.close()
-
-    def _is_ours(self) -> bool:
-        """Not so if somebody cleaned up the temporary files and another made the folder."""
-        try:
-            return self._folder.stat().st_uid == os.geteuid()
-        except OSError:
-            return False
 
     # --- why ------------------------------------------------------------------------------------------------------
 
@@ -285,21 +250,15 @@ class Tunnel:
         return None
 
     def _looking(self) -> Generator[None, None, str]:
-        """Over the connection that is there: see how it is with the socket on the host. "" where that does not work."""
-        program = shutil.which("ssh")
-        if program is None:
+        """See how it is with the socket on the host. "" where that does not work."""
+        if (ssh := ssh_process.program()) is None:
             return ""
-        settings = (f"ControlPath={self._master}", "ControlMaster=no", "BatchMode=yes", "ProxyCommand=false")
-        words = [word for setting in (*settings, "RemoteCommand=none") for word in ("-o", setting)]
-        looking = subprocess.Popen(
-            [program, "-T", "-a", "-x", *words, "--", self.address.host, ssh_faults.look_command(self.address)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         until = time.monotonic() + EXAMINE_S
-        with looking:
+        try:
+            process = ssh_process.run(ssh, self.address, self._places, ssh_faults.look_command(self.address))
+        except OSError:
+            return ""
+        with process as looking:
             try:
                 while looking.poll() is None:
                     if time.monotonic() >= until:
@@ -313,13 +272,13 @@ class Tunnel:
     def _heard(self, start: int = 0) -> str:
         """What ssh said since it was started, from that byte on."""
         try:
-            return self._said.read_bytes()[start:].decode("utf-8", "replace")
+            return self._places.said.read_bytes()[start:].decode("utf-8", "replace")
         except OSError:
             return ""
 
     def _length(self) -> int:
         try:
-            return self._said.stat().st_size
+            return self._places.said.stat().st_size
         except OSError:
             return 0
 
@@ -347,15 +306,6 @@ def _to_nobody(line: str) -> None:
 def _raised(fault: Fault) -> DaemonUnreachable:
     kind = NotLetIn if fault.is_final else DaemonUnreachable
     return kind(fault.reason, fault.detail, hint=fault.hint)
-
-
-def _short_folder(environ: Mapping[str, str]) -> str:
-    """One of the user's own that leaves room in a socket's path, and in which ssh puts nothing else for anything."""
-    for folder in (environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
-        plain = folder.startswith("/") and len(os.fsencode(folder)) < 50 and not set(folder) & set("%$:\\")
-        if plain and os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    return "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
 
 
 @contextlib.contextmanager

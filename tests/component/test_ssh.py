@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -156,6 +157,45 @@ def test_an_ssh_that_does_not_want_to_end(short_dir: Path, monkeypatch: pytest.M
     fault = refused(make(short_dir / "s"), timeout_s=0.5)
     assert (fault.reason, fault.detail) == ("timeout", f"the ssh connection to {HOST} does not come up")
     assert not running("6543.21")
+
+
+def test_a_folder_that_ssh_would_not_take_as_it_is(
+    sshd: Sshd, scripted: ScriptedDaemon, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.answer("sync_status", mockup.listing([]))
+    for name in ("my dir", "%h", "x" * 60):
+        (short_dir / name).mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_dir / name))
+        with Tunnel.opened(Address(scripted.path, HOST), unasked="", may_ask=False) as tunnel:
+            assert tunnel.socket.parents[1] == short_dir
+            assert ask(tunnel) == 0
+    (short_dir / "run").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_dir / "run"))
+    with Tunnel.opened(Address(scripted.path, HOST), unasked="", may_ask=False) as tunnel:
+        assert tunnel.socket.parents[1] == short_dir / "run"
+
+
+def test_its_folder_was_cleaned_up(sshd: Sshd, scripted: ScriptedDaemon, make: Open) -> None:
+    """As happens to old files while a laptop sleeps for weeks."""
+    scripted.answer("sync_status", mockup.listing([]))
+    tunnel = make(scripted.path)
+    tunnel.open()
+    shutil.rmtree(tunnel.socket.parent)
+    assert failing(tunnel).reason == "lost"
+    sshd.hang_up()
+    wait_for(lambda: not tunnel.is_open, "the end of ssh")
+    tunnel.open()
+    assert ask(tunnel) == 0
+    assert tunnel.socket.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_room_for_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device", "/tmp/zendeskd-x")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(DaemonUnreachable, match="No space left"):
+        Tunnel(Address(Path("/s"), HOST), unasked="")
 
 
 # --- why there is no way there ----------------------------------------------------------------------------------------
@@ -323,7 +363,8 @@ def test_what_ssh_says_meanwhile_is_passed_on(sshd: Sshd, short_dir: Path, monke
         told.append(line)
         go.touch()
 
-    with Tunnel(Address(short_dir / "s", HOST), unasked="") as tunnel, pytest.raises(DaemonUnreachable) as failed:
-        tunnel.open(may_ask=True, relay=relay)
+    with pytest.raises(DaemonUnreachable) as failed:
+        Tunnel.opened(Address(short_dir / "s", HOST), unasked="", may_ask=True, relay=relay)
+    assert not list(short_dir.glob("zendeskd-*"))
     assert told == ["Push sent\ufffd[2J"]
     assert "the end" in failed.value.detail

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,46 @@ def test_an_unknown_theme_is_refused_with_the_names(
     monkeypatch.setattr(program, "why_not", lambda *_: "")
     assert program.main(["--theme", "pink"]) == 2
     assert "no theme 'pink'" in (err := capsys.readouterr().err) and "ansi-dark" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--socket", ""), "the path is empty"),
+        (("--ssh", ""), "the host is empty"),
+        (("--ssh=-oProxyCommand=id",), "begins with a dash"),
+        (("--ssh", "db1", "--socket", "rel"), "has to begin with /"),
+        (("--socket", "{file}"), "is not a socket"),
+    ],
+)
+def test_places_where_no_daemon_is(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(program, "why_not", lambda *_: "")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    try:
+        code = program.main([word.format(file=tmp_path / "file") for word in words])
+    except SystemExit as ended:  # argparse
+        code = int(str(ended.code))
+    assert (code, said in (err := capsys.readouterr().err)) == (2, True), err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_closed(closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m zendeskd.tui.program {closed}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,15 +36,22 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return USAGE_ERROR
     if not address.host:
         return _run(Dashboard(address.socket, chosen, choices_file=choices_file(environ)), options)
-    with ending_in_order(), Tunnel(address, unasked=_UNASKED) as tunnel:
+    with ending_in_order():
         try:
-            tunnel.open(may_ask=True, relay=lambda line: print(line, file=sys.stderr))  # noqa: T201 - ssh's own words
+            tunnel = Tunnel.opened(address, unasked=_UNASKED, may_ask=True, relay=_relay)
         except ZendeskdError as error:
             sys.stderr.write(f"zendeskd-tui: {clean(error.detail)}\n  {clean(error.hint)}\n")
             return exit_of(error)
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
-        return _run(Dashboard(address.socket, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options)
+        with tunnel:
+            return _run(Dashboard(address.socket, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options)
+
+
+def _relay(line: str) -> None:
+    """What ssh says while it comes up."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _run(app: Dashboard, options: argparse.Namespace) -> int:

@@ -137,14 +137,13 @@ class Call:
     def _way_there(self) -> Tunnel:
         from zendeskd.ssh import Tunnel
 
-        may_ask = self.terminal.interactive
-        tunnel = Tunnel(self.address, unasked="without a terminal ssh asks nothing, so that a key needs an ssh agent")
-        try:
-            tunnel.open(may_ask=may_ask, timeout_s=self.options.timeout, relay=self.terminal.complain)
-        except BaseException:
-            tunnel.close()
-            raise
-        return tunnel
+        return Tunnel.opened(
+            self.address,
+            unasked="without a terminal ssh asks nothing, so that a key needs an ssh agent",
+            may_ask=self.terminal.interactive,
+            timeout_s=self.options.timeout,
+            relay=self.terminal.complain,
+        )
 
     def close(self) -> None:
         if self._client is not None:
