@@ -27,10 +27,9 @@ from pathlib import Path
 
 import httpx
 import msgspec
+from processes import Daemon, cpu_s, peak_mb
 
 from zendeskd import wire
-from zendeskd.client import Client
-from zendeskd.errors import ZendeskdError
 
 _pause = threading.Event()
 
@@ -50,11 +49,6 @@ class Envelope(msgspec.Struct):
     tickets: list[msgspec.Raw]
     end_of_stream: bool
     after_cursor: str | None = None
-
-
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -147,37 +141,12 @@ def measured_bare(base_url: str, credential: dict[str, object], schema_from: Pat
     return float(wall), float(cpu)
 
 
-class Daemon:
-    def __init__(self, folder: Path) -> None:
-        self.database = folder / "state" / "zendeskd.db"
-        command = [sys.executable, "-m", "zendeskd", "run", f"--state-dir={folder / 'state'}"]
-        command += [f"--runtime-dir={folder / 'run'}", f"--log-dir={folder / 'log'}"]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("ZENDESKD_")}
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environ)
-        self.client = Client(folder / "run" / "control.sock")
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.client.health()
-                return
-            except ZendeskdError:
-                assert time.monotonic() < deadline, "the daemon did not come up"
-                _pause.wait(0.05)
-
-    def finished(self, run_id: int) -> wire.RunDocument:
-        while (run := self.client.run(run_id)).status in {"queued", "running"}:
-            _pause.wait(0.02)
-        assert run.status == "success", run
-        return run
-
-    def peak_mb(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-    def stop(self) -> None:
-        self.client.close()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+def finished(daemon: Daemon, run_id: int) -> wire.RunDocument:
+    """That run, once it has ended well."""
+    while (run := daemon.client.run(run_id)).status in {"queued", "running"}:
+        _pause.wait(0.02)
+    assert run.status == "success", run
+    return run
 
 
 def main() -> None:
@@ -205,12 +174,12 @@ def main() -> None:
                 )
             )
             first = daemon.client.runs(limit=1).items[0]
-            full = daemon.finished(first.id)
+            full = finished(daemon, first.id)
             full_cpu = cpu_s(pid) - before
             before = cpu_s(pid)
-            quiet = [daemon.finished(daemon.client.trigger("bench").run_id) for _ in range(options.quiet_runs)]
+            quiet = [finished(daemon, daemon.client.trigger("bench").run_id) for _ in range(options.quiet_runs)]
             quiet_cpu = (cpu_s(pid) - before) / len(quiet)
-            peak = daemon.peak_mb()
+            peak = peak_mb(pid)
         finally:
             daemon.stop()
         bare_wall, bare_cpu = measured_bare(url, credential, daemon.database, folder / "bare.db")
