@@ -37,6 +37,8 @@ SCREENS: Final = {
 }
 SHELL: Final = {
     "org add": "zendeskctl org add NAME --subdomain NAME",
+    "org show": "zendeskctl org show NAME",
+    "org list": "zendeskctl org list",
     "org set": "zendeskctl org set NAME ...",
     "org remove": "zendeskctl org remove NAME",
     "org import": "zendeskctl org import FILE",
@@ -47,6 +49,38 @@ SHELL: Final = {
     "restart the daemon": "systemctl restart zendeskd",
 }
 """What the dashboard does not do on purpose, with the command that does."""
+
+REACHED_BY: Final = {
+    "health": "daemon",
+    "status": "daemon",
+    "reconciliations": "daemon",
+    "sync_config": "daemon",
+    "sync_status": "open",
+    "runs": "open",
+    "run": "open",
+    "logs": "log",
+    "records": "tickets",
+    "record": "tickets",
+    "links": "tickets",
+    "unlink": "link",
+    "preview_schedule": "interval",
+    "organizations": "org list",
+    "organization": "org show",
+    "add_organization": "org add",
+    "set_organization": "org set",
+    "remove_organization": "org remove",
+    "import_organizations": "org import",
+    "export_organizations": "org export",
+    "set_credentials": "credentials set",
+    "check_credentials": "credentials check",
+}
+"""Operation of the API -> the entry that leads to it, where they have not the same name ("open" is "open NAME")."""
+
+WITHOUT_ENTRY: Final = {
+    "events": "the stream that everything on the screen is drawn from",
+    "tickets": "`records` reads those of every system",
+}
+"""Operations that nothing here leads to, and why."""
 
 
 class Entry(NamedTuple):
