@@ -9,6 +9,8 @@ from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
+from textual import events
+from textual.widgets import Input
 
 from tests.fixtures import mockup
 from tests.fixtures.scripted import Asked, ScriptedDaemon
@@ -327,9 +329,23 @@ def test_what_narrows_and_what_is_not_understood(eu: ScriptedDaemon) -> None:
     asyncio.run(drive())
 
 
+def test_keys_right_behind_the_slash_are_not_taken_for_actions(eu: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        serve(eu, shown_in_the_mockup())
+        async with driven(eu) as one:
+            await opened(one)
+            for char in "/ry":
+                one.app.post_message(events.Key("slash" if char == "/" else char, char))
+            await one.press("z")
+            await one.until(lambda: one.app.screen.query_one("#search", Input).value.endswith("z"), "a z")
+            assert one.text().startswith("Tickets › acme-eu")
+
+    asyncio.run(drive())
+
+
 def test_n_goes_to_the_next_title_that_has_it(eu: ScriptedDaemon) -> None:
     async def drive() -> None:
-        titles = ["Payment", "Other", "Other", "A payment", "Other"]
+        titles = ["Payment", "Other", "Of what cannot be seen here, which is payment", "A payment", "Other"]
         items = [ticket(number, title=title) for number, title in enumerate(titles, 1)]
         eu.answer("records", wire.RecordList(items=items, next=None))  # the others have it in their bodies
         async with driven(eu) as one:
@@ -516,6 +532,20 @@ def test_hostile_text_stays_in_its_line(eu: ScriptedDaemon) -> None:
             for line in text.splitlines()[1:-1]:
                 assert line[-1] in "╮│╯", "every frame is closed"
             assert all(one.app.screen.query_one(Grid).render_line(y).cell_length == 98 for y in range(8))
+
+    asyncio.run(drive())
+
+
+def test_another_width_has_other_columns(eu: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        serve(eu, shown_in_the_mockup())
+        async with driven(eu) as one:
+            await opened(one)
+            await one.shows("REQUESTER")
+            await one.pilot.resize_terminal(80, 24)
+            await one.shows_no("REQUESTER")
+            await one.pilot.resize_terminal(100, 30)
+            await one.shows("REQUESTER")
 
     asyncio.run(drive())
 

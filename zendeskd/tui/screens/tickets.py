@@ -68,7 +68,7 @@ class TicketsScreen(Framed):
         self._is_on_top = True  # nobody has gone down the list
         self._stored: dict[Key, Stored] = {}  # what the organisations had when the top was read
         self._looked_at = self._asked_at = float("-inf")  # when the top was read, or failed; when a list was asked for
-        self._widths = records.Widths()
+        self._widths, self._title_cells = records.Widths(), 0
 
     def body(self) -> ComposeResult:
         with Vertical(id="tickets", classes="panel"):
@@ -81,6 +81,9 @@ class TicketsScreen(Framed):
         self.query_one("#search").display = False
         self.query_one(Grid).focus()
         self._begin()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.draw_frame)  # other columns fit
 
     def needless_hints(self) -> Collection[str]:
         return () if self._narrow else {"tickets"}
@@ -130,6 +133,7 @@ class TicketsScreen(Framed):
         items, pattern = ({}, None) if pages is None else (pages.items, finding.words(pages.search.words))
         self._widths.measure(items)
         chosen = self._widths.columns(panel.content_size.width, has_orgs=len(self._orgs) != 1)
+        self._title_cells = chosen[-1].cells
 
         def row(key: int) -> GridRow:
             return records.row(items[key], chosen, app.times, app.now(), pattern=pattern, is_faded=not is_live)
@@ -333,14 +337,14 @@ class TicketsScreen(Framed):
         self._search()
 
     def action_find(self, by: int) -> None:
-        """To the next row in whose title something is marked; to the next one where nothing is looked for."""
+        """To the next row in whose title a mark is seen; to the next one where nothing is looked for."""
         pages, grid = self._pages, self.query_one(Grid)
         if pages is None or not len(pages):
             return
-        pattern = finding.words(pages.search.words)
+        pattern, cells = finding.words(pages.search.words), self._title_cells
         for place in range(self._cursor_place() + by, len(pages) if by > 0 else -1, by):
             key = pages.keys[place]
-            if pattern is None or finding.spans(records.title_of(pages.items[key]), pattern):
+            if pattern is None or finding.spans(present.cut(records.title_of(pages.items[key]), cells), pattern):
                 grid.move_to(key)
                 return
         more = "" if by < 0 or pages.is_over else " in what was read so far"
