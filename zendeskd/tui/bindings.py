@@ -39,7 +39,7 @@ TICKETS: Final = _key(
 COPY: Final = _key("copy", "y", "Copy", "Copy what is looked at, or one part of it")
 FOLLOW: Final = _key("follow", "f", "Follow", "Let the log follow, or hold it still")
 WRAP: Final = _key("wrap", "w", "Wrap", "Break long lines, or move sideways with the arrow keys")
-PANEL: Final = _key("panel", "tab,shift+tab", "Panel", "To the other panel: text or links", shown="tab")
+PANEL: Final = _key("panel", "tab,shift+tab", "Panel", "To the other panel: text or links, log or pages", shown="tab")
 SEARCHING: Final = [
     _key("search", "slash", "Search", "Mark what you type", shown="/"),
     _key("next-found", "n", "Next", "To the next place that has it", action="find(1)"),

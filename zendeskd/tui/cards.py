@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from zendeskd import present, wire
-from zendeskd.present import Cell, Voice, number
+from zendeskd.present import Cell, Tone, Voice, number
 from zendeskd.tui.rows import name_of
 from zendeskd.tui.times import TimeStyle
 from zendeskd.tui.widgets.grid import GridColumn, GridRow
@@ -253,26 +253,60 @@ def runs_title(runs: Sequence[wire.RunSummary], now: datetime) -> str:
     return " · ".join(parts)
 
 
-def run_facts(run: wire.RunDocument, voice: Voice, now: datetime, times: TimeStyle) -> list[Line]:
-    """Everything that is known about one run, for its own screen."""
+def run_facts(
+    run: wire.RunDocument,
+    voice: Voice,
+    now: datetime,
+    times: TimeStyle,
+    cells: int,
+    troubles: Sequence[tuple[str, str]] = (),
+) -> list[Line]:
+    """Everything that is known about one run, for its own screen. `troubles`: name and sentence of what went wrong on
+    the way."""
     live = run.live
     read = _counted(run.records_processed, run.records_created, run.records_updated, run.records_unchanged)
     pages, calls, retries = run.pages, run.api_calls, run.retries
+    deleted, skipped, lasted = run.records_deleted, run.records_failed, present.took(run.duration_ms)
+    began = present.moment(run.started_at)
     if live is not None:
         read = _counted(live.records, live.created, live.updated, live.unchanged)
         pages, calls, retries = live.pages, live.api_calls, live.retries
+        deleted, skipped = live.deleted, live.failed
+    if run.duration_ms is None and began is not None:
+        lasted = f"{_took(now - began)} so far"
+    by = present.clean(run.requested_by or run.trigger)
+    asked = times.clock(run.queued_at, now)
+    started = f"{times.clock(run.started_at, now)}, took {lasted}" if began is not None else "not begun yet"
+    waited = f", {present.took(run.rate_limit_wait_ms)} waiting for rate limits" if run.rate_limit_wait_ms else ""
     result = voice.last(run.status, run.error_code)
     lines: list[Line] = [
         [Cell("result    "), result, Cell(f"   {present.clean(run.end_reason).replace('_', ' ')}")],
-        [Cell(f"asked     {times.clock(run.queued_at, now)} by {present.clean(run.requested_by or run.trigger)}")],
-        [Cell(f"started   {times.clock(run.started_at, now)}   took {present.took(run.duration_ms)}")],
-        [Cell(f"records   {read}")],
-        [Cell(f"          {number(run.records_deleted)} deleted   {number(run.records_failed)} skipped")],
-        [Cell(f"requests  {number(calls)} in {present.plural(pages, 'page')}, {number(retries)} retries, "
-              f"{present.took(run.rate_limit_wait_ms)} waiting for rate limits")],
-    ]  # fmt: skip
+        *_fact("asked", f"{asked} by {by} · started {started}", cells),
+        *_fact("records", f"{read}, {number(deleted)} deleted, {number(skipped)} skipped".replace("   ", ", "), cells),
+        *_fact(
+            "requests", f"{number(calls)} in {present.plural(pages, 'page')}, {number(retries)} retries{waited}", cells
+        ),
+    ]
+    urgent: list[Line] = []
     if live is not None:
-        lines.insert(1, [Cell(f"now       {_progress(live, voice)}", "busy")])
+        urgent.append([Cell(f"now       {_progress(live, voice)}", "busy")])
+        if live.waiting_until is not None:
+            waits = f"{present.until(live.waiting_until, now)}: {present.clean(live.waiting_for)}"
+            urgent += _fact("waits", waits, cells, "warn")
     if run.error_message or run.error_code:
-        lines.append([Cell(f"error     {present.clean(run.error_code)}: {present.clean(run.error_message)}", "bad")])
-    return lines
+        quoted = f" · request {present.clean(run.request_id)}" if run.request_id else ""
+        said = f"{present.clean(run.error_code)}: {present.clean(run.error_message)}{quoted}"
+        urgent += _fact("error", said, cells, "bad")
+    for name, sentence in troubles:
+        lines += _fact(name, sentence, cells, "warn", most=2)
+    return [lines[0], *urgent, *lines[1:]]  # on small terminals the end is cut
+
+
+def _fact(name: str, text: str, cells: int, tone: Tone = "plain", *, most: int = 4) -> list[Line]:
+    """`name` and what there is to say of it, broken at words."""
+    if present.width(text) <= cells - 10:
+        return [[Cell(f"{name:<10}{text}", tone)]]
+    pieces = wrapped(text, max(20, cells - 10))
+    if len(pieces) > most:
+        pieces = [*pieces[: most - 1], " ".join(pieces[most - 1 :])]  # its end is cut where it is drawn
+    return [[Cell(f"{'' if index else name:<10}{piece}", tone)] for index, piece in enumerate(pieces)]

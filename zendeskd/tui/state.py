@@ -35,6 +35,7 @@ class LogLine:
     event: str
     rest: str  # "attempt=3 error=connect_timeout"
     run: int | None = None
+    said: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # as it came: not harmless
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Fleet:
     daemon: wire.DaemonStatus | None = None
     connection: Connection = field(default_factory=Connection)
     revision: int = 0  # grows with every change of `items`
+    snapshots: int = 0  # how often everything was read
     heard_at: datetime | None = None  # by the daemon's clock: when what is shown was last known to be true
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     logged: int = 0  # lines ever; `log` has the last of them
@@ -87,6 +89,7 @@ class Fleet:
     def replace(self, items: Iterable[wire.SyncStatus]) -> None:
         self.items = {key_of(item): item for item in items}
         self.revision += 1
+        self.snapshots += 1
 
     def apply(self, event: wire.Event) -> None:
         """One event that is newer than the snapshot."""
@@ -118,16 +121,19 @@ class Fleet:
 
 
 def log_line(at: str, log: dict[str, Any]) -> LogLine:
+    """`log` as the event or the file has it; `at` is when it came, for one that does not say when it was written."""
+    written = log.get("at")
     level = str(log.get("level", "info"))
     pairs = (f"{key}={value}" for key, value in log.items() if key not in _NOT_SHOWN and value is not None)
     run = log.get("run")
     return LogLine(
-        at=at,
+        at=written if isinstance(written, str) and present.moment(written) is not None else at,
         level=_SHORT_LEVELS.get(level, present.clean(level)),
         org=present.clean(str(log.get("org") or "")),
         event=present.clean(str(log.get("event", ""))),
         rest=present.clean(" ".join(pairs)),
         run=run if isinstance(run, int) else None,
+        said=log if isinstance(run, int) else {},
     )
 
 

@@ -9,10 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from zendeskd import present
 from zendeskd.tui.bindings import BACK, FOLLOW, READING, WRAP
+from zendeskd.tui.log_lines import LEVELS
 from zendeskd.tui.screens.framed import Framed
-from zendeskd.tui.widgets.log import LEVELS, LogView
+from zendeskd.tui.widgets.log import LogView
 from zendeskd.tui.widgets.painting import entitle
 
 if TYPE_CHECKING:
@@ -29,10 +29,17 @@ class LogScreen(Framed):
     def __init__(self, dashboard: Dashboard, orgs: Collection[str] = ()) -> None:
         super().__init__()
         self._fleet, self._ascii = dashboard.fleet, dashboard.voice.ascii_only
-        self._orgs = [present.clean(org) for org in orgs]
+        self._orgs = list(orgs)
 
     def body(self) -> ComposeResult:
-        log = LogView(self._fleet, self._time, id="whole-log", ascii_only=self._ascii)
+        log = LogView(
+            self._fleet,
+            self._time,
+            self.dashboard.client.logs,
+            orgs=self._orgs,
+            id="whole-log",
+            ascii_only=self._ascii,
+        )
         log.add_class("panel")
         yield log
         yield Input(placeholder="find", id="find", compact=True)
@@ -40,7 +47,7 @@ class LogScreen(Framed):
     def on_mount(self) -> None:
         self.query_one("#find").display = False
         log = self.query_one(LogView)
-        log.narrow(orgs=self._orgs)
+        log.again()
         log.focus()
 
     def draw(self) -> None:
@@ -53,8 +60,7 @@ class LogScreen(Framed):
         log = self.query_one(LogView)
         whose = "all orgs" if not self._orgs else ", ".join(self._orgs[:3]) + (" ..." if len(self._orgs) > 3 else "")
         words = f" · find {log.words}" if log.words else ""
-        state = "following" if log.is_following else "holding still"
-        entitle(log, f"Log · {whose} · {log.level} and above{words} · {state}")
+        entitle(log, f"Log · {whose} · {log.level} and above{words} · {log.state}")
 
     # --- keys -----------------------------------------------------------------------------------------------------
 

@@ -55,14 +55,20 @@ class OrganizationScreen(Acting):
         yield Lines(self._data_line, id="data-line")
         with Vertical(id="runs", classes="panel"):
             yield Grid(cards.run_columns(98), ascii_only=self._voice.ascii_only)
-        log = LogView(self._fleet, self._time, id="log", ascii_only=self._voice.ascii_only)
+        log = LogView(
+            self._fleet,
+            self._time,
+            self.dashboard.client.logs,
+            orgs=[self.key[0]],
+            id="log",
+            ascii_only=self._voice.ascii_only,
+        )
         log.add_class("panel")
         yield log
 
     def on_mount(self) -> None:
         self.query_one(Grid).focus()
         entitle(self.query_one("#data-card"), "Data")
-        self.query_one("#log", LogView).narrow(orgs=[present.clean(self.key[0])])
         self._load()
 
     def targets(self) -> list[Key]:
@@ -127,8 +133,7 @@ class OrganizationScreen(Acting):
 
     def on_log_view_changed(self) -> None:
         log = self.query_one("#log", LogView)
-        state = "following" if log.is_following else "holding still"
-        entitle(log, f"Log · {present.clean(self.key[0])} · {log.level} and above · {state}")
+        entitle(log, f"Log · {present.clean(self.key[0])} · {log.level} and above · {log.state}")
 
     # --- its runs -------------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ class Overview(Acting):
             yield Note("", id="note")
         yield Input(placeholder="words, !word, state:failing, system:, last:", id="filter", compact=True)
         yield Lines(self._sentences, id="sentences")
-        log = LogView(self._fleet, self._time, id="log", ascii_only=self._ascii)
+        log = LogView(self._fleet, self._time, self.dashboard.client.logs, id="log", ascii_only=self._ascii)
         log.can_focus = False
         log.add_class("panel")
         yield log
@@ -164,8 +164,7 @@ class Overview(Acting):
 
     def _title_log(self) -> None:
         log = self.query_one("#log", LogView)
-        state = "following" if log.is_following else "holding still"
-        entitle(log, f"Log · all orgs · {log.level} and above · {state}")
+        entitle(log, f"Log · all orgs · {log.level} and above · {log.state}")
 
     def on_log_view_changed(self) -> None:
         self._title_log()

@@ -1,35 +1,47 @@
-"""One run: its numbers, its error, its own log lines."""
+"""One run: its numbers, its course page by page, its error, its own log lines."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Vertical
 
-from zendeskd import present, wire
+from zendeskd import __version__, present, wire
 from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell
-from zendeskd.tui import cards
-from zendeskd.tui.bindings import BACK, COPY, FOLLOW, WRAP
+from zendeskd.tui import cards, course
+from zendeskd.tui.bindings import BACK, COPY, FOLLOW, PANEL, WRAP
 from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.widgets.grid import Grid, GridRow
 from zendeskd.tui.widgets.lines import Lines
 from zendeskd.tui.widgets.log import LogView
-from zendeskd.tui.widgets.painting import entitle, wrapped
+from zendeskd.tui.widgets.painting import entitle
 
 if TYPE_CHECKING:
     from zendeskd.tui.app import Dashboard
+
+PAGE: Final = 1000
+"""Log lines that are read at once: a page of a large run is one of them."""
+
+ROOM_FOR_THE_COURSE: Final = 18
+"""Lines of a terminal from which on there is room for the table beside numbers and log."""
+
+COPIED_MAX: Final = 60_000
+"""Characters that are copied: what many terminals take of an OSC 52 text."""
 
 
 class RunScreen(Framed):
     """`org` is clean text."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [BACK, COPY, FOLLOW, WRAP]
-    SHOWN: ClassVar[Sequence[str]] = ("back", "copy", "follow", "wrap", "help")
+    BINDINGS: ClassVar[list[BindingType]] = [BACK, PANEL, COPY, FOLLOW, WRAP]
+    SHOWN: ClassVar[Sequence[str]] = ("back", "panel", "copy", "follow", "wrap", "time-style", "help")
+    FIRST_TO_GO: ClassVar[Sequence[str]] = ("time-style", "wrap")
 
     def __init__(self, dashboard: Dashboard, run_id: int, org: str) -> None:
         super().__init__()
@@ -37,10 +49,22 @@ class RunScreen(Framed):
         self._fleet, self._voice = dashboard.fleet, dashboard.voice
         self._run: wire.RunDocument | None = None
         self._trouble = ""
+        self._steps: list[course.Step] = []
+        self._steps_of: tuple[object, int] = (None, -1)
 
     def body(self) -> ComposeResult:
         yield Lines(self._facts, id="facts", classes="panel")
-        log = LogView(self._fleet, self._time, id="run-log", ascii_only=self._voice.ascii_only)
+        with Vertical(id="course", classes="panel"):
+            yield Grid(course.columns(98), ascii_only=self._voice.ascii_only)
+        log = LogView(
+            self._fleet,
+            self._time,
+            self.dashboard.client.logs,
+            run=self.run_id,
+            page=PAGE,
+            id="run-log",
+            ascii_only=self._voice.ascii_only,
+        )
         log.add_class("panel")
         yield log
 
@@ -48,25 +72,44 @@ class RunScreen(Framed):
         arrow = ">" if self._voice.ascii_only else "›"
         entitle(self.query_one("#facts"), f"Organisations {arrow} {self._org} {arrow} run {self.run_id}")
         log = self.query_one(LogView)
-        log.narrow(run=self.run_id)
+        log.again()
         log.focus()
         self._load()
 
     def draw(self) -> None:
+        app, log, grid = self.dashboard, self.query_one(LogView), self.query_one(Grid)
+        log.draw()
+        self._follow_the_course(log)
         self.query_one("#facts", Lines).draw()
-        self.query_one(LogView).draw()
+        box = self.query_one("#course")
+        box.set_class(not self._steps or self.size.height < ROOM_FOR_THE_COURSE, "-empty")
+        if not self._steps or self._run is None:
+            return
+        chosen = course.columns(self.size.width - 2)
+        now, by_key = app.now(), {step.key: step for step in self._steps}
+
+        def row(key: Any) -> GridRow:
+            return course.row(by_key[key], chosen, now, app.times)
+
+        is_on_top = not grid.keys or grid.cursor_key == grid.keys[0]
+        grid.show_keys([step.key for step in self._steps], row, chosen)
+        if is_on_top:  # there the newest stays in view
+            grid.move_to(self._steps[0].key)
+        run = self._with_live(self._run)
+        entitle(box, course.title(self._steps, run.pages if run.live is None else run.live.pages))
+
+    def _follow_the_course(self, log: LogView) -> None:
+        """Tell it anew, when the run or its log changed."""
+        if self._run is not None and self._steps_of != (self._run, log.revision):
+            self._steps_of = (self._run, log.revision)
+            self._steps = course.steps(self._run, log.lines)
 
     def _facts(self, cells: int) -> list[list[Cell]]:
         app = self.dashboard
         if self._run is None:
             return [[Cell(self._trouble or "reading ...")]]
-        lines = cards.run_facts(self._with_live(self._run), self._voice, app.now(), app.times)
-        long = lines[-1] if lines[-1][0].text.startswith("error") else None
-        if long is None:
-            return lines
-        pieces = wrapped(long[0].text.removeprefix("error"), max(20, cells - 10))[:4]
-        said = [f"{'' if index else 'error':<10}{piece}" for index, piece in enumerate(pieces)]
-        return [*lines[:-1], *([Cell(each, "bad")] for each in said)]
+        troubles = course.troubles(self._steps, app.now(), app.times)
+        return cards.run_facts(self._with_live(self._run), self._voice, app.now(), app.times, cells, troubles)
 
     def _with_live(self, run: wire.RunDocument) -> wire.RunDocument:
         """With the numbers that the events bring while it goes on."""
@@ -79,8 +122,8 @@ class RunScreen(Framed):
 
     def on_log_view_changed(self) -> None:
         log = self.query_one(LogView)
-        state = "following" if log.is_following else "holding still"
-        entitle(log, f"Log · run {self.run_id} · since this dashboard was opened · {state}")
+        entitle(log, f"Log · run {self.run_id} · {log.state}")
+        self.draw()
 
     def happened(self, event: wire.Event) -> None:
         if event.run is not None and event.run.id == self.run_id:
@@ -88,6 +131,9 @@ class RunScreen(Framed):
 
     def reconnected(self) -> None:
         self._load()
+
+    def times_changed(self) -> None:
+        self.query_one(LogView).again()
 
     @work(exclusive=True, group="run")
     async def _load(self) -> None:
@@ -100,13 +146,39 @@ class RunScreen(Framed):
     # --- keys -----------------------------------------------------------------------------------------------------
 
     def action_copy(self) -> None:
-        """What to send to somebody who helps: the run and its log lines. Neither has secrets."""
+        """What to send to somebody who helps: the run, its course and its log lines. None of them has secrets."""
         if self._run is None:
             return
+        text, lines, left_out = self._bundle(self._run)
+        self.app.copy_to_clipboard(text)
+        cut = f" ({left_out} older ones left out)" if left_out else ""
+        self.dashboard.tell(f"copied (if your terminal allows): run {self.run_id} and {lines} log lines{cut}")
+
+    def _bundle(self, run: wire.RunDocument) -> tuple[str, int, int]:
+        """-> the text, how many log lines are in it, and how many are not."""
+        daemon = self._fleet.daemon
+        bundle: dict[str, Any] = {
+            "zendeskd": None if daemon is None else daemon.version,
+            "zendeskd-tui": __version__,
+            "run": msgspec.to_builtins(run),
+            "course": [course.plain(step) for step in self._steps],
+        }
         lines = [f"{line.at} {line.level} {line.event} {line.rest}" for line in self.query_one(LogView).lines]
-        bundle = {"run": msgspec.to_builtins(self._run), "log": lines}
-        self.app.copy_to_clipboard(json.dumps(bundle, indent=1))
-        self.dashboard.tell(f"copied (if your terminal allows): run {self.run_id} and {len(lines)} log lines")
+        room = COPIED_MAX - len(json.dumps(bundle, indent=1))
+        kept: list[str] = []
+        for line in reversed(lines):
+            room -= len(json.dumps(line)) + 4
+            if room < 0:
+                break
+            kept.insert(0, line)
+        left_out = len(lines) - len(kept)
+        text = json.dumps({**bundle, "log": kept, **({"logLeftOut": left_out} if left_out else {})}, indent=1)
+        return text, len(kept), left_out
+
+    def action_panel(self) -> None:
+        """From the log to the table, and back."""
+        log, grid = self.query_one(LogView), self.query_one(Grid)
+        (grid if log.has_focus and grid.keys else log).focus()
 
     def action_follow(self) -> None:
         log = self.query_one(LogView)

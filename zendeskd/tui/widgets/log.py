@@ -1,13 +1,14 @@
-"""The daemon's log as it comes: a pane that follows, and holds still while it is read."""
+"""The daemon's log: what was before, read from its file, and what comes; follows, and holds still while it is read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import work
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
@@ -15,16 +16,20 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from zendeskd import present
+from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell, Tone
+from zendeskd.tui import past
+from zendeskd.tui.log_lines import LogLines
 from zendeskd.tui.state import Fleet, LogLine
 from zendeskd.tui.widgets.painting import padded
 
-LEVELS: Final = ("debug", "info", "warn", "error")
 _TONES: Final[dict[str, Tone]] = {"debug": "dim", "warn": "warn", "error": "bad"}
 
 
 class LogView(ScrollView, can_focus=True):
-    """Lines of `fleet.log`, narrowed to a level, organisations, a run. `time` says how an instant is shown."""
+    """Lines of a level and above, of organisations, of a run. `time` says how an instant is shown; `read` asks for the
+    lines that were before, so many at a time: when it is first drawn, after each snapshot of the fleet, and when
+    somebody scrolls up to the first one."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"log--dim", "log--warn", "log--bad", "log--found", "log--current"}
 
@@ -41,18 +46,31 @@ class LogView(ScrollView, can_focus=True):
         """Following or what is shown changed: the title may say something else."""
 
     def __init__(
-        self, fleet: Fleet, time: Callable[[str], str], *, id: str | None = None, ascii_only: bool = False
+        self,
+        fleet: Fleet,
+        time: Callable[[str], str],
+        read: past.Read,
+        *,
+        orgs: Collection[str] = (),
+        run: int | None = None,
+        page: int = past.PAGE,
+        id: str | None = None,
+        ascii_only: bool = False,
     ) -> None:
         super().__init__(id=id)
-        self._fleet, self._time, self._ascii = fleet, time, ascii_only
-        self._lines: list[LogLine] = []
-        self._seen = 0
-        self.level = "info"
-        self.orgs: frozenset[str] = frozenset()
-        self.run: int | None = None
+        self._fleet, self._time, self._read, self._ascii, self._page = fleet, time, read, ascii_only, page
+        self._held = LogLines(orgs=orgs, run=run)
+        self._held.begin(fleet.log)
+        self._seen = fleet.logged
+        self._asked_at = 0  # the snapshot after which the file was read
+        self._reading = 0  # questions under way
+        self._trouble = ""
         self.words = ""
         self.is_following = True
         self.is_wrapping = False
+        self._texts: list[str] = []  # of the lines that are laid out
+        self._last: LogLine | None = None  # of these
+        self._longest = 0
         self._wrapped: list[tuple[int, str]] = []  # line, piece of its text
         self._current: int | None = None
 
@@ -60,63 +78,153 @@ class LogView(ScrollView, can_focus=True):
 
     @property
     def lines(self) -> list[LogLine]:
-        return self._lines
+        return self._held.lines
+
+    @property
+    def level(self) -> str:
+        return self._held.level
+
+    @property
+    def orgs(self) -> frozenset[str]:
+        return self._held.orgs
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change of `lines`."""
+        return self._held.revision
+
+    @property
+    def has_older(self) -> bool:
+        """Whether there are lines in the file that are not here."""
+        return self._held.has_older
+
+    @property
+    def state(self) -> str:
+        """For the title: whether it follows, and what is known of the lines before."""
+        words = "following" if self.is_following else "holding still"
+        if self._trouble:
+            return f"{words} · nothing older can be read"
+        if not self.is_following and self._reading:
+            return f"{words} · reading older lines"
+        return f"{words} · from the beginning" if self._is_at_the_beginning else words
+
+    @property
+    def _is_at_the_beginning(self) -> bool:
+        return not self.is_following and self.scroll_y <= 0 and self._asked_at > 0 and not self._held.has_older
 
     def draw(self) -> None:
-        """Take in what was logged since the last time."""
+        """Take in what was logged since the last time; ask for what was before, if that is not known."""
+        if self.display and self._fleet.is_live and self._asked_at != self._fleet.snapshots:
+            self.load(whole_until=self.lines[-1].at if self.lines and self._asked_at else "")
         new = self._fleet.logged - self._seen
         if not new:
             return
         self._seen = self._fleet.logged
-        kept = list(self._fleet.log)[-new:]
-        self._lines += [line for line in kept if self._wants(line)]
-        if len(self._lines) > (self._fleet.log.maxlen or 0):
-            del self._lines[: -(self._fleet.log.maxlen or 0)]
-        self._laid_out()
+        before = len(self.lines)
+        if self._held.take(list(self._fleet.log)[-new:], may_forget=self.is_following):
+            added = len(self.lines) - before
+            self._lay_out(known=before if added > 0 and self._stands(before) else 0)
 
-    def narrow(
-        self,
-        *,
-        level: str | None = None,
-        orgs: Collection[str] | None = None,
-        run: int | None = None,
-        words: str | None = None,
-    ) -> None:
-        """Show only these; what is not given stays."""
-        self.level = self.level if level is None else level
-        self.orgs = self.orgs if orgs is None else frozenset(orgs)
-        self.run = self.run if run is None else run
+    def _stands(self, count: int) -> bool:
+        """Whether the first lines are those that are laid out, and look as they did (it may be another day)."""
+        is_same = len(self._texts) == count > 0 and self._last is self.lines[count - 1]
+        return is_same and self._texts[0] == self._text(self.lines[0])
+
+    def narrow(self, *, level: str | None = None, words: str | None = None) -> None:
+        """Show only lines of this level and above; mark the words. What is not given stays."""
         self.words = self.words if words is None else words
+        if level is not None:
+            self._held.level = level
+            self._held.begin(self._fleet.log)
+            self._seen = self._fleet.logged
+            if self._fleet.is_live:
+                self.load()
         self.again()
 
     def again(self) -> None:
-        """Choose and draw every line anew."""
-        self._seen = self._fleet.logged
-        self._lines = [line for line in self._fleet.log if self._wants(line)]
+        """Draw every line anew."""
         self._current = None
-        self._laid_out()
+        self._lay_out()
         self.post_message(self.Changed())
 
-    def _wants(self, line: LogLine) -> bool:
-        if self.orgs and line.org not in self.orgs:
-            return False
-        if self.run is not None and line.run != self.run:
-            return False
-        return line.level not in LEVELS or LEVELS.index(line.level) >= LEVELS.index(self.level)
+    # --- what was before ------------------------------------------------------------------------------------------
 
-    def _laid_out(self) -> None:
-        texts = [self._text(line) for line in self._lines]
-        if self.is_wrapping and (cells := self.scrollable_content_region.width) > 20:
-            self._wrapped = [(index, piece) for index, text in enumerate(texts) for piece in _pieces(text, cells)]
-        else:
-            self._wrapped = list(enumerate(texts))
-        longest = max((present.width(text) for _, text in self._wrapped), default=0)
-        self.virtual_size = Size(0 if self.is_wrapping else longest, len(self._wrapped))
+    def load(self, *, whole_until: str = "") -> None:
+        """Read the newest lines of the file. Up to `whole_until` nothing was missed."""
+        self._asked_at = self._fleet.snapshots
+        self._load(whole_until)
+
+    def load_older(self) -> None:
+        """Read what was before the first line, unless that is being done, or there is nothing."""
+        if self._held.has_older and not self._reading and self._fleet.is_live:
+            self._load_older()
+
+    @work(exclusive=True, group="past")
+    async def _load(self, whole_until: str) -> None:
+        page = await self._asked(past.page(self._read, self._held, limit=self._page))
+        if page is not None:
+            self._keeping_place(
+                lambda: self._held.take_page(page.lines, has_older=page.has_older, whole_until=whole_until)
+            )
+            self.post_message(self.Changed())
+
+    @work(exclusive=True, group="past")
+    async def _load_older(self) -> None:
+        before = self.lines[0] if self.lines else None
+        page = await self._asked(past.page(self._read, self._held, limit=self._page, before=before))
+        if page is not None:
+            self._keeping_place(lambda: self._held.take_older(page.lines, has_older=page.has_older))
+            self.post_message(self.Changed())
+
+    async def _asked(self, question: Awaitable[past.Page]) -> past.Page | None:
+        """None if there is no answer: the title says so."""
+        self._reading += 1
+        self.post_message(self.Changed())
+        try:
+            page = await question
+        except ZendeskdError as error:
+            self._trouble = present.clean(error.detail)
+            return None
+        finally:
+            self._reading -= 1
+            self.post_message(self.Changed())
+        self._trouble = ""
+        return page
+
+    def _keeping_place(self, change: Callable[[], None]) -> None:
+        """Change the lines; the one at the top stays there, unless the log follows."""
+        top = int(self.scroll_y)
+        anchor = self.lines[self._wrapped[top][0]] if top < len(self._wrapped) else None
+        found = None if self._current is None else self.lines[self._wrapped[self._current][0]]
+        change()
+        self._lay_out()
+        line_at = {line: index for index, line in enumerate(self.lines)}
+        places = {index: place for place, (index, _) in reversed(list(enumerate(self._wrapped)))}
+        self._current = None if found not in line_at else places[line_at[found]]
+        if not self.is_following and anchor in line_at:
+            self.scroll_to(y=places[line_at[anchor]], animate=False, force=True, immediate=True)
+
+    # --- layout ---------------------------------------------------------------------------------------------------
+
+    def _lay_out(self, known: int = 0) -> None:
+        """Break the lines into what fits. The first `known` of them are as they were."""
+        self._texts[known:] = [self._text(line) for line in self.lines[known:]]
+        self._last = self.lines[-1] if self.lines else None
+        added = list(enumerate(self._texts[known:], known))
+        cells = self.scrollable_content_region.width
+        if self.is_wrapping and cells > 20:
+            added = [(index, piece) for index, text in added for piece in _pieces(text, cells)]
+        self._wrapped = [*self._wrapped, *added] if known else added
+        self._longest = max([self._longest if known else 0, *(present.width(text) for _, text in added)])
+        self.virtual_size = Size(0 if self.is_wrapping else self._longest, len(self._wrapped))
         if self.is_following:
             self.scroll_end(animate=False, force=True, immediate=True)
         self.refresh()
 
     def _text(self, line: LogLine) -> str:
+        if (run := self._held.run) is not None:  # all of one run, which the title names
+            rest = re.sub(rf"^(system=\w+ )?run={run}( |$)", "", line.rest)
+            return f"{self._time(line.at)} {line.level:<5} {line.event:<16} {rest}".rstrip()
         org = padded(line.org, 9, ascii_only=self._ascii)
         return f"{self._time(line.at)} {line.level:<5} {org} {line.event:<21} {line.rest}".rstrip()
 
@@ -135,18 +243,26 @@ class LogView(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling up holds the log still; the end follows again. Must not scroll: it may be called by a scroll."""
         super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value and new_value <= 0:
+            self.load_older()
+        if min(old_value, new_value) <= 0:
+            self.post_message(self.Changed())
         if new_value < old_value and new_value < self.max_scroll_y:
             self._set_following(False)
         elif new_value > old_value and new_value >= self.max_scroll_y:
             self._set_following(True)
 
     def action_scroll_by(self, lines: int) -> None:
+        if lines < 0 and self.scroll_y <= 0:
+            self.load_older()
         self.scroll_relative(y=lines, animate=False, force=True)
 
     def action_scroll_page(self, by: int) -> None:
         self.action_scroll_by(by * max(1, self.scrollable_content_region.height - 1))
 
     def action_scroll_first(self) -> None:
+        if self.scroll_y <= 0:
+            self.load_older()
         self.scroll_to(y=0, animate=False, force=True)
 
     def action_scroll_last(self) -> None:
@@ -154,10 +270,10 @@ class LogView(ScrollView, can_focus=True):
 
     def wrap(self, on: bool) -> None:
         self.is_wrapping = on
-        self._laid_out()
+        self._lay_out()
 
     def on_resize(self) -> None:
-        self._laid_out()
+        self._lay_out()
 
     # --- finding --------------------------------------------------------------------------------------------------
 
@@ -184,7 +300,7 @@ class LogView(ScrollView, can_focus=True):
         if at >= len(self._wrapped):
             return Strip.blank(cells, base)
         index, text = self._wrapped[at]
-        tone = _TONES.get(self._lines[index].level, "plain")
+        tone = _TONES.get(self.lines[index].level, "plain")
         style = base if tone == "plain" else base + self.get_component_rich_style(f"log--{tone}", partial=True)
         if at == self._current:
             style += self.get_component_rich_style("log--current", partial=True)
