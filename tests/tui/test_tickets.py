@@ -336,8 +336,10 @@ def test_keys_right_behind_the_slash_are_not_taken_for_actions(eu: ScriptedDaemo
             await opened(one)
             for char in "/ry":
                 one.app.post_message(events.Key("slash" if char == "/" else char, char))
+            field = one.app.screen.query_one("#search", Input)
+            await one.until(lambda: field.has_focus, "the field")
             await one.press("z")
-            await one.until(lambda: one.app.screen.query_one("#search", Input).value.endswith("z"), "a z")
+            await one.until(lambda: field.value.endswith("z"), "a z")
             assert one.text().startswith("Tickets › acme-eu")
 
     asyncio.run(drive())
