@@ -15,7 +15,15 @@ from zendeskd import wire
 
 def line(at: str, said: str, org: str | None = "acme", level: str = "info", **more: Any) -> dict[str, Any]:
     day = "2026-11-23"
-    return {"at": f"{day}T{at}.000Z", "level": level, "event": said, "org": org, **more, "logger": "zendeskd.runs"}
+    return {
+        "at": f"{day}T{at}.000Z",
+        "level": level,
+        "event": said,
+        "org": org,
+        "system": "zendesk",
+        **more,
+        "logger": "zendeskd.runs",
+    }
 
 
 LINES = [

@@ -30,6 +30,11 @@ def test_a_line_has_the_instant_at_which_it_was_written() -> None:
         assert log_line("2026-01-01T00:00:00.000Z", {"event": "x", "at": odd}).at == "2026-01-01T00:00:00.000Z"
 
 
+def test_the_usual_system_takes_no_room() -> None:
+    assert log_line("", {"event": "x", "system": "zendesk", "run": 5}).rest == "run=5"
+    assert log_line("", {"event": "x", "system": "jira", "run": 5}).rest == "system=jira run=5"
+
+
 def test_what_the_stream_and_the_file_both_tell_is_there_once() -> None:
     held = LogLines()
     held.take([line(5), line(6)])

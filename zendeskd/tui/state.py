@@ -17,6 +17,7 @@ Phase = Literal["connecting", "live", "lost", "given up"]
 
 KEPT_LINES: Final = 5000
 _NOT_SHOWN: Final = frozenset({"at", "level", "event", "org", "logger", "exception"})
+_USUAL: Final = ("system", "zendesk")
 _SKEW_THAT_COUNTS: Final = timedelta(seconds=2)
 _SHORT_LEVELS: Final = {"warning": "warn", "critical": "error"}
 
@@ -124,7 +125,11 @@ def log_line(at: str, log: dict[str, Any]) -> LogLine:
     """`log` as the event or the file has it; `at` is when it came, for one that does not say when it was written."""
     written = log.get("at")
     level = str(log.get("level", "info"))
-    pairs = (f"{key}={value}" for key, value in log.items() if key not in _NOT_SHOWN and value is not None)
+    pairs = (
+        f"{key}={value}"
+        for key, value in log.items()
+        if key not in _NOT_SHOWN and value is not None and (key, value) != _USUAL
+    )
     run = log.get("run")
     return LogLine(
         at=written if isinstance(written, str) and present.moment(written) is not None else at,

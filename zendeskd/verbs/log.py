@@ -24,6 +24,8 @@ _FEW: Final = 50
 _PAGE: Final = 1000
 _TONES: Final[Mapping[str, Tone]] = {"debug": "dim", "warning": "warn", "error": "bad", "critical": "bad"}
 _SAID_BEFORE: Final = frozenset({"at", "level", "event", "org", "logger", "exception"})
+_USUAL: Final = ("system", "zendesk")
+"""What nearly every line says, and takes the room of what it is about."""
 
 Line = dict[str, Any]
 
@@ -65,7 +67,11 @@ def tell(call: Call, lines: Sequence[Line], *, with_org: bool = True) -> None:
 
 def words(line: Mapping[str, Any]) -> str:
     """`warning request failed  reason=time-out wait_s=1.5`: clean, on one line, of a traceback its end alone."""
-    pairs = [f"{key}={value}" for key, value in line.items() if key not in _SAID_BEFORE and value is not None]
+    pairs = [
+        f"{key}={value}"
+        for key, value in line.items()
+        if key not in _SAID_BEFORE and value is not None and (key, value) != _USUAL
+    ]
     trace = str(line.get("exception") or "").strip().splitlines()
     pairs += [f"exception={trace[-1]}"] if trace else []
     text = f"{line.get('level') or 'info'!s:<7} {line.get('event', '')}  {' '.join(pairs)}"
