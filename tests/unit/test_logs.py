@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import structlog
 
-from zendeskd import logs
+from zendeskd import log_reading, logs
 from zendeskd.config import Config, load
+from zendeskd.log_reading import Wanted
 from zendeskd.models import Secret, parse_stamp
 from zendeskd.redact import LONGEST, clean, clean_text
 
@@ -70,6 +71,23 @@ def test_one_json_line_a_fact(config: Config, started: Callable[..., logs.Logs])
     moment = parse_stamp(line["at"])
     assert moment is not None
     assert abs((moment - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_the_sink_and_the_file_tell_the_same_line_and_the_file_can_be_read_back(
+    config: Config, started: Callable[..., logs.Logs]
+) -> None:
+    """A dashboard knows a line again by this: it comes once by the stream and once from the file."""
+    told: list[dict[str, Any]] = []
+    started(sink=lambda line: told.append(json.loads(json.dumps(line))), logging_max_bytes=4000)
+    for number in range(60):
+        log.bind(run=number % 3, org="acme").warning("request failed", reason="ünï \x1b[31m", wait_s=0.5, n=number)
+    logging.getLogger("uvicorn").error("of a library")
+    found = log_reading.read(config.log_file, Wanted(), limit=1000).lines[::-1]
+    assert len(list(config.log_dir.glob("*.log.*"))) > 1, "it was rotated on the way"
+    assert found == told
+    begun = parse_stamp(told[0]["at"])
+    some = log_reading.read(config.log_file, Wanted(run=2, level="warning", since=begun), limit=1000)
+    assert [line["n"] for line in some.lines] == list(range(59, 0, -3))
 
 
 def test_what_libraries_log_comes_out_the_same_way(config: Config, started: Callable[..., logs.Logs]) -> None:
