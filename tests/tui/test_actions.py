@@ -13,7 +13,7 @@ from tests.fixtures import mockup
 from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
 from tests.tui.goldens import check
-from zendeskd import wire
+from zendeskd import present, wire
 from zendeskd.models import stamp
 from zendeskd.tui.screens.dialog import Dialog
 
@@ -102,6 +102,60 @@ def test_marked_organisations_are_all_acted_on(scripted: ScriptedDaemon) -> None
             assert "2 marked" in one.text()
             await one.press("escape", "escape")
             assert "marked" not in one.text()
+
+    asyncio.run(drive())
+
+
+def test_answers_for_many_are_summed_up(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        answers(scripted)
+        fleet_of(scripted, [mockup.status(f"org-{each:03d}") for each in range(300)])
+        blocked = wire.Problem(title="Conflict", status=409, code="conflict", detail="it is blocked", hint="new ones")
+
+        def reply(asked: Asked) -> Any:
+            number = int((asked.org or "")[4:])
+            return blocked if number < 100 else wire.Accepted(run_id=number, state="queued", joined=number < 150)
+
+        scripted.answer("trigger", reply)
+        async with driven(scripted) as one:
+            await one.press("a", "t")
+            said = await toast(one, "refused")
+            assert said == (
+                "trigger: 150 accepted, 100 refused, 50 joined; the first: trigger org-000: it is blocked.  new ones"
+            )
+            for number in range(150, 160):
+                one.publish("run", run=mockup.run(number, f"org-{number}", status="running", synced_at=None))
+            one.log("the last of these")
+            await one.shows("the last of these")
+            assert not [each for each in one.toasts if "started" in each or each.startswith("org-")]
+            await one.press("x")
+            text = await one.shows("Stop · 300 organisations")
+            assert "A run going on" not in text
+
+    asyncio.run(drive())
+
+
+def test_marks_that_a_filter_hides_are_told(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        answers(scripted)
+        async with driven(scripted) as one:
+            await one.press("space", "space", "/", *"acme", "enter", "space")
+            await one.shows("Organisations 2 of 9 · 3 marked, 2 not shown")
+
+    asyncio.run(drive())
+
+
+def test_a_reason_full_of_tricks_is_text(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        answers(scripted)
+        reason = f'it\'s "off" {mockup.HOSTILE}'
+        async with driven(scripted) as one:
+            one.app.run_worker(one.app.actions.stop([("globex", "zendesk")], reason))
+            said = await toast(one, "asked: stop globex")
+            assert present.clean(said) == said and "[bold]x[/bold]" in said
+            await one.until(lambda: one.asked("stop"), "the request")
+            assert scripted.asked_for("stop")[0].body["reason"] == reason, "what was said is what was meant"
+            assert "\x1b" not in one.text()
 
     asyncio.run(drive())
 

@@ -70,3 +70,9 @@ def test_every_key_has_a_name_of_its_own() -> None:
     assert sorted(ids) == sorted(bindings.GRID)
     for binding in (*bindings.EVERYWHERE, *bindings.ACTING, *bindings.LISTING, *bindings.READING):
         assert binding.id and binding.tooltip, binding
+
+
+def test_the_linux_console_has_no_glyphs() -> None:
+    options = program._parser().parse_args([])
+    assert start.choose(options, {"XDG_CONFIG_HOME": "/nowhere", "TERM": "linux"}).ascii
+    assert not start.choose(options, {"XDG_CONFIG_HOME": "/nowhere", "TERM": "xterm"}).ascii

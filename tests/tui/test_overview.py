@@ -10,6 +10,7 @@ from tests.fixtures import mockup
 from tests.fixtures.scripted import ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
 from tests.tui.goldens import check
+from zendeskd import present, wire
 
 NAMES = ["globex", "initech", "hooli", "acme-eu", "acme-us", "stark", "tyrell", "wayne", "umbrella"]
 
@@ -65,14 +66,20 @@ def test_without_colour_it_is_the_same_text(scripted: ScriptedDaemon, monkeypatc
     asyncio.run(drive())
 
 
-def test_ascii_is_ascii(scripted: ScriptedDaemon) -> None:
-    async def drive() -> None:
+@pytest.mark.parametrize("key", ["j", "question_mark", "ctrl+p", "c", "i", "l", "d", "enter", "t", "slash"])
+def test_ascii_is_ascii(scripted: ScriptedDaemon, key: str) -> None:
+    async def drive(size: tuple[int, int]) -> None:
         fleet_of(scripted)
-        async with driven(scripted, ascii=True) as one:
-            text = await one.shows("! blocked")
-            assert text.replace("·", "-").isascii()
+        scripted.answer("runs", wire.RunList(items=[mockup.run()] * 50, next=None))
+        async with driven(scripted, size, ascii=True) as one:
+            await one.shows("! blocked")
+            await one.press("end", "up", "up", "up", "up", key)
+            text = one.text()
+            assert text.isascii(), [char for char in text if not char.isascii()]
+            assert all(present.width(line) <= size[0] for line in text.splitlines())
 
-    asyncio.run(drive())
+    asyncio.run(drive((100, 30)))
+    asyncio.run(drive((80, 12)))
 
 
 def test_a_change_is_on_the_screen_within_a_second(scripted: ScriptedDaemon) -> None:
@@ -254,6 +261,18 @@ def test_problems_only_and_orders(scripted: ScriptedDaemon) -> None:
             assert listed(one)[:2] == ["acme-us", "umbrella"], "never and oldest first"
             await one.press("o", "o")
             assert listed(one)[0] == "hooli"
+
+    asyncio.run(drive())
+
+
+def test_the_columns_follow_the_width_at_once(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted, (120, 40)) as one:
+            for width, column, is_there in ((100, "RUNS", True), (80, "RUNS", False), (60, "WHY", False)):
+                await one.pilot.resize_terminal(width, 30)
+                await one.pilot.pause()
+                assert (column in one.line("ORG")) == is_there, width
 
     asyncio.run(drive())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from zendeskd import present, wire
 from zendeskd.client import AsyncClient
@@ -16,6 +17,9 @@ from zendeskd.tui.state import Fleet, Key
 
 AT_ONCE: Final = 8
 """Requests under way at the same time when many organisations are marked."""
+
+FEW: Final = 3
+"""So many answers are told one by one."""
 
 KEPT_RUNS: Final = 200
 """Runs remembered for answers that come after their events."""
@@ -28,13 +32,22 @@ class Told(Protocol):
     def changed(self) -> None: ...
 
 
+class _Answer(NamedTuple):
+    """`text`: what is told of it alone; "" where the daemon's own event will tell."""
+
+    kind: str
+    text: str = ""
+    severity: Severity = "information"
+
+
 class Actions:
     """`asked`: what was sent for each integration and is not confirmed yet, as the verb. One event loop."""
 
     def __init__(self, client: AsyncClient, fleet: Fleet, told: Told) -> None:
         self._client, self._fleet, self._told = client, fleet, told
         self.asked: dict[Key, str] = {}
-        self._runs: set[int] = set()  # asked for here, not seen running yet
+        self._told_each: set[Key] = set()  # asked for with few others
+        self._runs: dict[int, Key] = {}  # asked for here, not seen running yet
         self._seen: dict[int, wire.RunSummary] = {}  # the runs that lately began or ended, whoever asked
         self._backups: set[str] = set()  # asked for here, not ended yet
         self._backup: wire.Backup | None = None  # the last that ended, whoever asked
@@ -103,45 +116,53 @@ class Actions:
     # --- asking ---------------------------------------------------------------------------------------------------
 
     async def _ask(self, verb: str, keys: Sequence[Key], ask: Ask, *, more: str = "") -> None:
-        """Ask for each, say once what was asked and how `zendeskctl` says it, and tell each refusal."""
+        """Ask for each, say once what was asked and how `zendeskctl` says it. Of a few each answer is told, of many
+        only how many there were of each kind: hundreds of messages would hide the list, which shows it anyhow."""
         if not keys:
             return
         self._told.tell(f"asked: {verb} {_named([org for org, _ in keys])}   ({command_line(verb, keys, more)})")
         self.asked |= dict.fromkeys(keys, verb)
+        are_few = len(keys) <= FEW
+        self._told_each = self._told_each | set(keys) if are_few else self._told_each.difference(keys)
         self._told.changed()
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def one(key: Key) -> None:
+        async def one(key: Key) -> _Answer:
             async with turn:
-                await self._ask_one(verb, key, ask)
+                return await self._ask_one(verb, key, ask)
 
-        await asyncio.gather(*(one(key) for key in keys))
+        answers = await asyncio.gather(*(one(key) for key in keys))
+        if are_few:
+            for answer in answers:
+                if answer.text:
+                    self._told.tell(answer.text, answer.severity)
+        else:
+            self._told.tell(*_summed_up(verb, answers))
         self._told.changed()
 
-    async def _ask_one(self, verb: str, key: Key, ask: Ask) -> None:
+    async def _ask_one(self, verb: str, key: Key, ask: Ask) -> _Answer:
+        name = present.clean(key[0])
         try:
             reply = await ask(*key)
         except ZendeskdError as error:
             self.asked.pop(key, None)
-            self._refused(f"{verb} {present.clean(key[0])}", error)
-            return
+            return _Answer("refused", _refusal(f"{verb} {name}", error), "error")
         if isinstance(reply, wire.Changed):
-            if not reply.changed:
-                self.asked.pop(key, None)
-                self._told.tell(f"{present.clean(key[0])}: {_ALREADY.get(verb, 'nothing to change')}")
-            return
+            if reply.changed:
+                return _Answer("accepted")
+            self.asked.pop(key, None)
+            return _Answer("so already", f"{name}: {_ALREADY.get(verb, 'nothing to change')}")
         if reply.joined:
             self.asked.pop(key, None)
-            self._told.tell(f"{present.clean(key[0])}: joined run {reply.run_id}, {reply.state}")
-        elif seen := self._seen.get(reply.run_id):  # its events were faster than the answer
+            return _Answer("joined", f"{name}: joined run {reply.run_id}, {present.clean(reply.state)}")
+        if seen := self._seen.get(reply.run_id):  # its events were faster than the answer
             self.asked.pop(key, None)
-            self._began(seen)
-        else:
-            self._runs.add(reply.run_id)
+            return _Answer("accepted", _began(seen))
+        self._runs[reply.run_id] = key
+        return _Answer("accepted")
 
     def _refused(self, what: str, error: ZendeskdError) -> None:
-        hint = f"  {error.hint}" if error.hint else ""
-        self._told.tell(present.clean(f"{what}: {error.detail}.{hint}"), "error")
+        self._told.tell(_refusal(what, error), "error")
 
     # --- and the daemon's word ------------------------------------------------------------------------------------
 
@@ -152,20 +173,15 @@ class Actions:
             self._seen[run.id] = run
             if len(self._seen) > KEPT_RUNS:
                 del self._seen[next(iter(self._seen))]
-            if run.id in self._runs:
-                self._runs.discard(run.id)
-                self._began(run)
+            if self._runs.pop(run.id, None) in self._told_each:
+                self._told.tell(_began(run))
         if event.backup is not None and event.backup.finished_at is not None:
             self._backup_ended(event.backup)
         if event.item is not None:
             key = (event.item.organization_id, event.item.system_type)
             verb = self.asked.pop(key, None)
-            if verb is not None and verb in _DONE:
+            if verb is not None and verb in _DONE and key in self._told_each:
                 self._told.tell(f"{present.clean(key[0])}: {_DONE[verb](event.item)}")
-
-    def _began(self, run: wire.RunSummary) -> None:
-        word = "started" if run.status == "running" else "ok" if run.status == "success" else present.clean(run.status)
-        self._told.tell(f"{present.clean(run.organization_id)}: run {run.id} {word}")
 
     def _backup_ended(self, one: wire.Backup) -> None:
         self._backup = one
@@ -192,6 +208,23 @@ _DONE: Final[Mapping[str, Callable[[wire.SyncStatus], str]]] = {
     "interval": lambda item: f"interval is now {present.clean(item.interval)}",
     "cancel": lambda item: "run is ending" if item.run is not None else "run ended",
 }
+
+
+def _refusal(what: str, error: ZendeskdError) -> str:
+    return present.clean(f"{what}: {error.detail}.{f'  {error.hint}' if error.hint else ''}")
+
+
+def _began(run: wire.RunSummary) -> str:
+    word = "started" if run.status == "running" else "ok" if run.status == "success" else present.clean(run.status)
+    return f"{present.clean(run.organization_id)}: run {run.id} {word}"
+
+
+def _summed_up(verb: str, answers: Sequence[_Answer]) -> tuple[str, Severity]:
+    """`trigger: 490 accepted, 8 joined, 2 refused; the first: trigger globex: it is blocked.`, and how bad that is."""
+    kinds = Counter(answer.kind for answer in answers)
+    text = f"{verb}: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"
+    refused = next((answer.text for answer in answers if answer.kind == "refused"), None)
+    return (text, "information") if refused is None else (f"{text}; the first: {refused}", "error")
 
 
 def command_line(verb: str, keys: Sequence[Key], more: str = "") -> str:

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Final
 from textual import events, work
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.timer import Timer
 
-from zendeskd import __version__, wire
+from zendeskd import __version__, present, wire
 from zendeskd.address import Address
 from zendeskd.client import AsyncClient
 from zendeskd.models import utcnow
@@ -40,6 +41,7 @@ from zendeskd.tui.screens.tickets import TicketsScreen
 from zendeskd.tui.state import Fleet, Key
 from zendeskd.tui.times import TimeStyle
 from zendeskd.tui.widgets.grid import Grid
+from zendeskd.tui.widgets.plain import Plain
 from zendeskd.unreachable import explain_unreachable
 
 FRAME_S: Final = 0.25
@@ -109,6 +111,7 @@ class Dashboard(App[int]):
         self.actions = Actions(self.client, self.fleet, self)
         self._choices, self._choices_file = Choices(asdict(self.options)), choices_file
         self._saving: Timer | None = None
+        self._plain = [Plain()] if self.options.ascii else []
         self.animation_level = "none"
         self.theme = THEMES.get(self.options.theme, self.options.theme)
         self.set_keymap(self.options.keymap)
@@ -166,6 +169,9 @@ class Dashboard(App[int]):
             if isinstance(screen, Dialog):
                 screen.draw()
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._plain]
+
     # --- the link tells -------------------------------------------------------------------------------------------
 
     def happened(self, event: wire.Event) -> None:
@@ -174,7 +180,7 @@ class Dashboard(App[int]):
             screen.happened(event)
 
     def tell(self, text: str, severity: Severity = "information") -> None:
-        self.notify(text, severity=severity, markup=False)
+        self.notify(present.clean(text), severity=severity, markup=False)
 
     def phase_changed(self) -> None:
         if not self.fleet.is_live:

@@ -24,6 +24,7 @@ EVERYWHERE: Final = [
     _key("time-style", "T", "Time style", "Times as ages, in your zone, or in UTC"),
     _key("reconnect", "R", "Reconnect", "Do not wait for the next try (while not connected)"),
     _key("quit", "q", "Quit", "Close the dashboard; syncing goes on"),
+    _key("suspend", "ctrl+z", "Suspend", "Back to the shell; fg goes on here", action="suspend_process"),
     Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="quit-at-once", tooltip="Close the dashboard"),
 ]
 ACTING: Final = [

@@ -84,7 +84,8 @@ def choose(options: argparse.Namespace, environ: Mapping[str, str]) -> Options:
     settings |= choices.read(choices_file(environ), themes=themes)
     if options.theme is not None:
         settings["theme"] = options.theme
-    return Options(read_only=options.read_only, ascii=options.ascii, **settings)
+    is_ascii = options.ascii or environ.get("TERM") == "linux"  # the console's fonts have none of the glyphs
+    return Options(read_only=options.read_only, ascii=is_ascii, **settings)
 
 
 def config_file(environ: Mapping[str, str]) -> Path:

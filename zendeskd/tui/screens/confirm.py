@@ -43,7 +43,7 @@ class CancelRun(Dialog[list[Key]]):
         if due is None:
             return [*lines, "Stored pages stay; the next run goes on from there."]
         when = present.clock(due, self.dashboard.now())
-        return [*lines, "Stored pages stay; the next run goes on from there and", f"is due at {when}."]
+        return [*lines, f"Stored pages stay; the next run goes on from there and is due at {when}."]
 
     def draw(self) -> None:
         if not self._going():
@@ -73,8 +73,9 @@ class StopSchedule(Dialog[str]):
         running = [self._fleet.items[key] for key in self._keys if self._fleet.items[key].run is not None]
         lines = ["No run starts until somebody starts the schedule again."]
         if running:
-            names = ", ".join(name_of(item) for item in running[:5]) + (" ..." if len(running) > 5 else "")
-            lines.append(f"A run going on ends after its page: {names}.")
+            names = ", ".join(name_of(item) for item in running[:5])
+            more = f" and {len(running) - 5} more" if len(running) > 5 else ""
+            lines.append(f"A run going on ends after its page: {names}{more}.")
         yield Said("\n".join(lines))
         with Horizontal(classes="field"):
             yield Label("Reason ")

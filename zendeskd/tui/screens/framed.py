@@ -91,6 +91,9 @@ class Framed(Screen[None]):
     def on_screen_resume(self) -> None:
         self.draw_frame()
 
+    def on_grid_resized(self) -> None:
+        self.draw_frame()
+
     def _banner(self, cells: int) -> list[list[Cell]]:
         app = self.dashboard
         said = headline.banner(app.fleet, app.address, app.now())

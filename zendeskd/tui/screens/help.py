@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -11,8 +12,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 
 from zendeskd import present
+from zendeskd.present import Cell
 from zendeskd.tui.bindings import EVERYWHERE
-from zendeskd.tui.widgets.lines import Note
+from zendeskd.tui.widgets.keys import key_shown
+from zendeskd.tui.widgets.lines import Lines
 from zendeskd.tui.widgets.painting import entitle
 
 if TYPE_CHECKING:
@@ -45,21 +48,24 @@ class Help(ModalScreen[None]):
 
     def __init__(self, about: Screen[object]) -> None:
         super().__init__()
+        app = cast("Dashboard", about.app)
         everywhere = {binding.id for binding in EVERYWHERE}
         found: dict[str, tuple[list[str], Binding]] = {}
-        for active in about.active_bindings.values():
+        for active in sorted(about.active_bindings.values(), key=lambda each: each.binding.priority):
             binding = active.binding
             if binding.id and binding.tooltip and active.enabled:
-                found.setdefault(binding.id, ([], binding))[0].append(about.app.get_key_display(binding))
+                shown = key_shown(app, binding, ascii_only=app.voice.ascii_only)
+                found.setdefault(binding.id, ([], binding))[0].append(shown)
         self._here = {id: row for id, row in found.items() if id not in everywhere}
         self._everywhere = {id: row for id, row in found.items() if id in everywhere}
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help") as box:
             entitle(box, "Help")
-            yield Note("\n".join(self._lines()))
+            yield Lines(lambda cells: [[Cell(piece)] for line in self._lines() for piece in _broken(line, cells)])
 
     def on_mount(self) -> None:
+        self.query_one(Lines).draw()
         self.query_one("#help").focus()
 
     def action_down(self) -> None:
@@ -88,6 +94,12 @@ class Help(ModalScreen[None]):
             "",
             "esc Back",
         ]
+
+
+def _broken(line: str, cells: int) -> list[str]:
+    """In lines that fit; what goes on stands below what is said of the key, not below the key."""
+    said = re.match(r"  \S+(?: \S+)* {2,}(?:\S  )?", line)
+    return present.wrapped(line, cells, indent=0 if said is None else said.end())
 
 
 def _keys(rows: Sequence[tuple[list[str], Binding]]) -> list[str]:

@@ -134,9 +134,12 @@ class Overview(Acting):
         self.dashboard.changed()
 
     def _title(self, shown: int) -> str:
+        if self._fleet.heard_at is None:
+            return "Organisations"  # how many there are is not known yet
         total = len(self._fleet.items)
         count = str(total) if shown == total else f"{shown} of {total}"
-        marked = f" · {len(self.marked)} marked" if self.marked else ""
+        hidden = len(self.marked.difference(self._order))
+        marked = f" · {len(self.marked)} marked{f', {hidden} not shown' if hidden else ''}" if self.marked else ""
         doubt = " ?" if self._not_understood() else ""
         return f"Organisations {count}{marked} · {self.listing.order_words()} · {self.listing.filter_words()}{doubt}"
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.widgets import Input, Label
 
 from zendeskd import present, wire
@@ -25,7 +26,7 @@ class Resync(Dialog[str]):
         self._org, self._system = key
         self._planned: str | None = None
         self._since_field = field("since", hint="30d, 2026-11-01, or all")
-        self._name_field = field("name", hint=present.clean(self._org))
+        self._name_field = field("name")
         self._plan_lines = Said("Say from when.\n", id="plan")
 
     def body(self) -> ComposeResult:
@@ -34,7 +35,7 @@ class Resync(Dialog[str]):
             yield self._since_field
         yield self._plan_lines
         with Horizontal(classes="field"):
-            yield Label("Type its name to go on  ")
+            yield Label(Content(f"Type {present.clean(self._org)} to go on  "))
             yield self._name_field
 
     def on_mount(self) -> None:

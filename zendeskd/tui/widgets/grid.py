@@ -47,12 +47,12 @@ class Grid(ScrollView, can_focus=True):
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", key_display="⏎", id="open", tooltip="Open what is under the cursor"),
-        Binding("up,k", "move(-1)", "Up", show=False, id="up"),
-        Binding("down,j", "move(1)", "Down", show=False, id="down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="page-up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="page-down"),
-        Binding("home,g", "edge(0)", "First", show=False, id="first"),
-        Binding("end,G", "edge(1)", "Last", show=False, id="last"),
+        Binding("up,k", "move(-1)", "Up", show=False, id="up", tooltip="A line up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="down", tooltip="A line down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="page-up", tooltip="A page up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="page-down", tooltip="A page down"),
+        Binding("home,g", "edge(0)", "First", show=False, id="first", tooltip="To the first line"),
+        Binding("end,G", "edge(1)", "Last", show=False, id="last", tooltip="To the last line"),
     ]
 
     class Opened(Message):
@@ -72,6 +72,17 @@ class Grid(ScrollView, can_focus=True):
         def __init__(self, grid: Grid, key: Any) -> None:
             super().__init__()
             self.grid, self.key = grid, key
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class Resized(Message):
+        """It is wider or narrower: other columns may fit."""
+
+        def __init__(self, grid: Grid) -> None:
+            super().__init__()
+            self.grid = grid
 
         @property
         def control(self) -> Grid:
@@ -218,6 +229,7 @@ class Grid(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._into_view()
+        self.post_message(self.Resized(self))
 
     # --- drawing --------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
+from textual.app import App
 from textual.binding import Binding
 from textual.content import Content
 from textual.events import Click
@@ -15,6 +16,11 @@ from zendeskd import present
 from zendeskd.tui.widgets.painting import content
 
 GAP: Final = "  "
+
+
+def key_shown(app: App[Any], binding: Binding, *, ascii_only: bool) -> str:
+    shown = app.get_key_display(binding)
+    return binding.key if ascii_only and not shown.isascii() else shown
 
 
 class Keys(Widget):
@@ -66,13 +72,9 @@ class Keys(Widget):
         for key, active in self.screen.active_bindings.items():
             binding = active.binding
             if binding.id in self._ids and binding.id not in found and active.enabled:
-                found[binding.id] = (key, self._display(binding), binding.description)
+                found[binding.id] = (key, key_shown(self.app, binding, ascii_only=self._ascii), binding.description)
         needless = self._needless()
         return {each: found[each] for each in self._ids if each in found and each not in needless}
-
-    def _display(self, binding: Binding) -> str:
-        shown = self.app.get_key_display(binding)
-        return binding.key if self._ascii and not shown.isascii() else shown
 
     async def on_click(self, event: Click) -> None:
         for begin, end, key in self._spans:
