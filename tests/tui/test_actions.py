@@ -247,6 +247,34 @@ def test_a_run_that_ends_meanwhile_closes_the_question(scripted: ScriptedDaemon)
     asyncio.run(drive())
 
 
+@pytest.mark.parametrize("opens", ["x", "i", "c", "resync"])
+@pytest.mark.parametrize("on_its_screen", [False, True])
+def test_an_organisation_that_is_removed_closes_its_questions(
+    scripted: ScriptedDaemon, opens: str, on_its_screen: bool
+) -> None:
+    async def drive() -> None:
+        answers(scripted)
+        items = [mockup.status("acme-eu", state="running", run=mockup.live()), mockup.status("wayne")]
+        scripted.answer("sync_status", mockup.listing(items))
+        scripted.answer("preview_schedule", preview)
+        scripted.answer("runs", wire.RunList(items=[], next=None))
+        async with driven(scripted) as one:
+            if on_its_screen:
+                await one.press("enter")
+            if opens == "resync":
+                one.app.screen.action_resync()  # type: ignore[attr-defined]
+            else:
+                await one.press(opens)
+            await one.until(lambda: isinstance(one.app.screen, Dialog), "the dialog")
+            one.publish("removed", organization_id="acme-eu", system_type="zendesk")
+            await one.shows("Organisations 1 · order health")
+            assert len(one.app.screen_stack) == 2, "neither the dialog nor the organisation's screen"
+            await one.press("y", "enter")
+            assert one.asked("stop", "interval", "cancel", "resync") == []
+
+    asyncio.run(drive())
+
+
 def test_cancel_without_a_run_says_so(scripted: ScriptedDaemon) -> None:
     async def drive() -> None:
         answers(scripted)

@@ -86,6 +86,8 @@ def test_no_daemon_at_the_start(scripted: ScriptedDaemon) -> None:
         async with driven(scripted, is_connected=False) as one:
             await one.shows("NOT CONNECTED · no data yet", "There is no socket", "--socket PATH", "R reconnect now")
             assert "No organisations yet" not in one.text()
+            assert "─ Organisations ─" in one.text(), "how many there are is not known"
+            assert "━ No connection ━" in one.text(), "nothing was lost"
             fleet_of(scripted)
             await reconnect(one)
             await one.shows("globex")

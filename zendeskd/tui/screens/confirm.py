@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Input, Label
+from textual.widgets import Label
 
 from zendeskd import present, wire
 from zendeskd.tui.rows import name_of
@@ -66,23 +66,24 @@ class StopSchedule(Dialog[str]):
 
     def __init__(self, fleet: Fleet, keys: Sequence[Key]) -> None:
         name = name_of(fleet.items[keys[0]]) if len(keys) == 1 else f"{len(keys)} organisations"
-        super().__init__(f"Stop · {name}", keep="Keep running", do="Stop (y)")
-        self._fleet, self._keys = fleet, keys
+        super().__init__(f"Stop · {name}", keep="Keep running", do="Stop (y)", about=keys)
+        self._with_run = [name_of(item) for key in keys if (item := fleet.items[key]).run is not None]
+        self._reason = field("reason", hint="if you like: others see it")
 
     def body(self) -> ComposeResult:
-        running = [self._fleet.items[key] for key in self._keys if self._fleet.items[key].run is not None]
+        running = self._with_run
         lines = ["No run starts until somebody starts the schedule again."]
         if running:
-            names = ", ".join(name_of(item) for item in running[:5])
+            names = ", ".join(running[:5])
             more = f" and {len(running) - 5} more" if len(running) > 5 else ""
             lines.append(f"A run going on ends after its page: {names}{more}.")
         yield Said("\n".join(lines))
         with Horizontal(classes="field"):
             yield Label("Reason ")
-            yield field("reason", hint="if you like: others see it")
+            yield self._reason
 
     def on_input_submitted(self) -> None:
         self._do.focus()
 
     def action_do(self) -> None:
-        self.dismiss(self.query_one("#reason", Input).value.strip())
+        self.dismiss(self._reason.value.strip())

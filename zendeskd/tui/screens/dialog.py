@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from zendeskd.tui.state import Key
 from zendeskd.tui.widgets.lines import Note
 from zendeskd.tui.widgets.painting import entitle
 
@@ -54,7 +55,8 @@ class Choice(Widget, can_focus=True):
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
-    """Escape leaves and changes nothing. `do` is called when the one that changes something was chosen.
+    """Escape leaves and changes nothing. `do` is called when the one that changes something was chosen. `about`: the
+    integrations that it asks about; it closes itself when none of them is there any more.
 
     What is asked of the daemon may be answered while the dialog is being taken away: keep the widgets that such an
     answer changes, for queries do not find them then, and look at `is_open` before closing it."""
@@ -66,9 +68,9 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         Binding("y", "do", "Do it", show=False),
     ]
 
-    def __init__(self, heading: str, *, keep: str, do: str) -> None:
+    def __init__(self, heading: str, *, keep: str, do: str, about: Sequence[Key] = ()) -> None:
         super().__init__()
-        self._heading = heading
+        self._heading, self._about = heading, about
         self._keep, self._do = Choice(keep, id="keep"), Choice(do, id="do")
 
     @property
@@ -102,6 +104,9 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def draw(self) -> None:
         """Bring it up to date with the fleet; close it if its question is none any more."""
+        items = self.dashboard.fleet.items
+        if self._about and not any(key in items for key in self._about):
+            self.leave("the organisation is not there any more" if len(self._about) == 1 else "they are all gone")
 
     def on_choice_taken(self, event: Choice.Taken) -> None:
         if event.choice.id == "do":

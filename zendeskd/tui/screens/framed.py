@@ -41,8 +41,6 @@ class Framed(Screen[None]):
         )
 
     def on_mount(self) -> None:
-        banner = self.query_one("#banner", Lines)
-        entitle(banner, "Connection lost")
         self.draw_frame()
 
     # --- what each screen says for itself -------------------------------------------------------------------------
@@ -85,6 +83,7 @@ class Framed(Screen[None]):
         top.draw()
         banner.display = headline.is_shown(app.fleet, app.now())
         if banner.display:
+            entitle(banner, "No connection" if app.fleet.heard_at is None else "Connection lost")
             banner.draw()
         self.draw()
 

@@ -28,7 +28,7 @@ class Interval(Dialog[str]):
         name = name_of(first) if len(keys) == 1 else f"{len(keys)} organisations"
         self._zone, zones = first.timezone, {fleet.items[key].timezone for key in keys}
         zone = present.clean(self._zone) if len(zones) == 1 else f"each in its own zone, shown for {name_of(first)}"
-        super().__init__(f"Interval · {name} · {zone}", keep="Keep (esc)", do="Change (enter)")
+        super().__init__(f"Interval · {name} · {zone}", keep="Keep (esc)", do="Change (enter)", about=keys)
         now = {present.clean(fleet.items[key].interval) for key in keys}
         self._now = now.pop() if len(now) == 1 else f"{len(now)} different ones"
         self._start = first.interval if not now else ""

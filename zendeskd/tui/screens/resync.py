@@ -22,7 +22,7 @@ class Resync(Dialog[str]):
     FIRST = "#since"
 
     def __init__(self, key: Key) -> None:
-        super().__init__(f"Resync · {present.clean(key[0])}", keep="Keep (esc)", do="Read again")
+        super().__init__(f"Resync · {present.clean(key[0])}", keep="Keep (esc)", do="Read again", about=[key])
         self._org, self._system = key
         self._planned: str | None = None
         self._since_field = field("since", hint="30d, 2026-11-01, or all")
