@@ -352,6 +352,23 @@ def test_no_organisations_says_how_to_add_the_first(scripted: ScriptedDaemon) ->
             one.update(mockup.status("acme"))
             await one.until(lambda: one.cursor == "acme", "the first organisation")
             assert "No organisations yet" not in one.text()
+            await one.shows("⏎ Open")
+            await one.press("enter")
+            await one.shows("Organisations › acme")
+
+    asyncio.run(drive())
+
+
+def test_keys_work_again_after_a_filter_that_nothing_matched(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted) as one:
+            await one.press("/", *"zzz", "enter")
+            assert listed(one) == []
+            await one.press("escape")
+            await one.shows("⏎ Open")
+            await one.press("j")
+            assert one.cursor == "initech"
 
     asyncio.run(drive())
 

@@ -104,6 +104,8 @@ class Overview(Acting):
         said = self._note(items)
         note.show(said)
         note.display, grid.display = bool(said), not said
+        if grid.display and self.focused is None:
+            grid.focus()  # what is not shown loses the focus
         entitle(self.query_one("#organisations"), self._title(len(items)))
         self.query_one("#sentences", Lines).draw()
         self.query_one("#log", LogView).draw()
