@@ -15,24 +15,18 @@ method raises DaemonUnreachable, ApiError or IncompatibleApi and nothing else. A
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, Final, Generic, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
 
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] # its command line would cost 40 ms of rich
+import msgspec
 
-import httpx  # noqa: E402
-import msgspec  # noqa: E402
-
-from zendeskd import __version__, calls, wire  # noqa: E402
-from zendeskd.calls import Call  # noqa: E402
-from zendeskd.errors import ZendeskdError  # noqa: E402
-from zendeskd.unreachable import Explain, Reason, explain_unreachable  # noqa: E402
-
-if sys.modules.get("httpx._main", sys) is None:
-    del sys.modules["httpx._main"]  # whoever wants it may have it
+from zendeskd import __version__, calls, wire
+from zendeskd.bare_httpx import httpx
+from zendeskd.calls import Call
+from zendeskd.errors import ZendeskdError
+from zendeskd.unreachable import Explain, Reason, explain_unreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")

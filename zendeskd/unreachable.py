@@ -11,9 +11,8 @@ import struct
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-import httpx
-
 from zendeskd.address import Address
+from zendeskd.bare_httpx import httpx
 
 Reason = Literal["missing", "refused", "permission", "timeout", "lost"]
 Failure = httpx.HTTPError | OSError

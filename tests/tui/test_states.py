@@ -24,13 +24,11 @@ def cell(one: Driven, org: str, column: str) -> Any:
 
 def test_starting_says_where_it_connects_to(scripted: ScriptedDaemon) -> None:
     async def drive() -> None:
-        async def drawn_at_once() -> None:
-            one.app.fleet.connection.phase = "connecting"
-
         async with driven(scripted, (100, 30), is_connected=False) as one:
-            await drawn_at_once()
+            one.app.fleet.connection.phase = "connecting"
             await one.pass_time(0)
-            await one.shows("zendeskd · connecting to", "Organisations 0 · order health", "? Help")
+            text = await one.shows("zendeskd · connecting to", "╭─ Organisations ─", "? Help")
+            assert "Organisations 0" not in text, "how many there are is not known yet"
             assert "No organisations yet" not in one.text(), "that is not known yet"
             assert "Connection lost" not in one.text()
 

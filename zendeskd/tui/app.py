@@ -98,6 +98,7 @@ class Dashboard(App[int]):
         self.voice = Voice(ascii_only=self.options.ascii)
         self.times = TimeStyle(self.options.time_style)
         self.fleet = Fleet()
+        self.when_up: Callable[[], None] | None = None  # called once: there are rows, or why there are none
         self._clock, self._monotonic = clock, monotonic
         self._key_at = self._drawn_at = float("-inf")
         self._frame: Timer | None = None
@@ -191,6 +192,9 @@ class Dashboard(App[int]):
         for screen in self.screen_stack:
             screen.refresh_bindings()
         self.draw()
+        if self.when_up is not None:
+            self.when_up()
+            self.when_up = None
 
     @property
     def _framed(self) -> list[Framed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if why := why_not(sys.stdin, sys.stdout, sys.stderr, os.environ):
         sys.stderr.write(_NO_TERMINAL.format(why=why))
         return USAGE_ERROR
+    gc.disable()  # what a start makes stays: to look for rubbish in it would be a tenth of the start
+    try:
+        return _started(options)
+    finally:
+        gc.enable()
+
+
+def _started(options: argparse.Namespace) -> int:
     try:
         from zendeskd.tui.start import start  # noqa: PLC0415 - so that a missing Textual can be explained
     except ModuleNotFoundError as error:

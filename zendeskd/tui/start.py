@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import stat
 import sys
 from collections.abc import Mapping
@@ -55,10 +56,17 @@ def _relay(line: str) -> None:
 
 
 def _run(app: Dashboard, options: argparse.Namespace) -> int:
+    app.when_up = look_for_rubbish
     code = app.run(mouse=not options.no_mouse)
     if code == 0:
         sys.stdout.write("The dashboard is closed; syncing goes on.\n")
     return code if code is not None else app.return_code or 0
+
+
+def look_for_rubbish() -> None:
+    """Again, but not among what the start made: that stays to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 def refuse_what_is_no_socket(address: Address) -> None:

@@ -79,7 +79,7 @@ class Framed(Screen[None]):
         if not self.is_mounted or self not in self.app.screen_stack or top is None or banner is None:
             return  # not there yet, or being taken away: the frame that was asked for comes too late
         app = self.dashboard
-        self.set_class(not app.fleet.is_live, "-lost")
+        self.set_class(app.fleet.connection.phase not in {"live", "connecting"}, "-lost")
         top.draw()
         banner.display = headline.is_shown(app.fleet, app.now())
         if banner.display:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, ClassVar, Final, NamedTuple
 
 from rich.segment import Segment
@@ -161,7 +162,14 @@ class Grid(ScrollView, can_focus=True):
             return
         for index, row in rows.items():
             if before.get(index) != row:
-                self._refresh_row(index)
+                self._refresh_row(index, self._differs_until(before.get(index), row))
+
+    def _differs_until(self, before: GridRow | None, row: GridRow) -> int | None:
+        """The end of the last cell that is not as it was; None where more than the cells differs."""
+        if before is None or before._replace(cells=row.cells) != row:
+            return None
+        pairs = zip(before.cells, row.cells, self._ends, strict=True)
+        return max(end for was, now, end in pairs if was != now)
 
     def move_to(self, key: Hashable) -> None:
         """Put the cursor on that row, if it is there."""
@@ -211,12 +219,12 @@ class Grid(ScrollView, can_focus=True):
             self.move_to(key)
 
     def _column_at(self, x: int) -> str:
-        end = 1
-        for column in self._columns:
-            end += column.cells + len(GAP)
-            if x < end:
-                return column.key
-        return ""
+        return next((column.key for column, end in zip(self._columns, self._ends, strict=True) if x < end), "")
+
+    @property
+    def _ends(self) -> list[int]:
+        """Where each column ends with the gap behind it, from the line's beginning."""
+        return list(accumulate((column.cells + len(GAP) for column in self._columns), initial=1))[1:]
 
     def _into_view(self) -> None:
         """Scroll no further than needed. The header stays."""
@@ -233,10 +241,12 @@ class Grid(ScrollView, can_focus=True):
 
     # --- drawing --------------------------------------------------------------------------------------------------
 
-    def _refresh_row(self, index: int) -> None:
+    def _refresh_row(self, index: int, until: int | None = None) -> None:
+        """`until`: what is right of it stays. So a countdown that ticks costs a slow line half as much."""
         y = index - int(self.scroll_y) + self._head
         if self._head <= y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
+            cells = self.size.width if until is None else max(1, until - int(self.scroll_x))
+            self.refresh(Region(0, y, min(cells, self.size.width), 1))
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -290,7 +300,7 @@ class Grid(ScrollView, can_focus=True):
             found = [(begin, end) for place, begin, end in marks if place == index]
             segments += self._marked(text, found, toned) if found else [Segment(text, toned)]
             segments.append(Segment(gap, toned))
-        return Strip(segments)
+        return Strip(segments).simplify()  # else each cell is written with its whole style
 
     def _marked(self, text: str, found: Sequence[tuple[int, int]], style: Style) -> Iterator[Segment]:
         """`text` is that of a cell from its first character on, though it may be cut."""
