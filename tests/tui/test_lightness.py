@@ -65,7 +65,7 @@ def test_the_snapshot_is_asked_for_at_once(scripted: ScriptedDaemon) -> None:
 
     async def drive() -> None:
         fleet_of(scripted)
-        both = threading.Barrier(2, timeout=10)
+        both = threading.Barrier(2, timeout=5)
 
         def together(reply: msgspec.Struct) -> Callable[[Asked], msgspec.Struct]:
             def answer(_: Asked) -> msgspec.Struct:
@@ -78,6 +78,7 @@ def test_the_snapshot_is_asked_for_at_once(scripted: ScriptedDaemon) -> None:
         scripted.answer("status", together(mockup.daemon()), mockup.daemon())
         async with driven(scripted) as one:
             await one.shows("globex", "connected")
+        assert not both.broken, "one was asked only when the other had been answered"
 
     asyncio.run(drive())
 
