@@ -56,7 +56,7 @@ class DaemonScreen(Framed):
 
     def draw(self) -> None:
         box = self.query_one("#facts")
-        cells = box.content_size.width
+        cells = box.scrollable_content_region.width
         lines = [piece for line in self._lines() for piece in _broken(line, cells)]
         self.query_one(Note).show("\n".join(lines))
         is_due = self._asked_ago_s() >= AGAIN_S and (self._asking is None or self._asking.is_finished)

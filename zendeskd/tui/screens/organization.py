@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical
 from zendeskd import present, wire
 from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell
-from zendeskd.tui import cards
+from zendeskd.tui import cards, run_text
 from zendeskd.tui.bindings import BACK, COPY, FOLLOW, TICKETS
 from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.screens.run import RunScreen
@@ -54,7 +54,7 @@ class OrganizationScreen(Acting):
             yield Lines(self._data_lines, id="data-card", classes="panel")
         yield Lines(self._data_line, id="data-line")
         with Vertical(id="runs", classes="panel"):
-            yield Grid(cards.run_columns(98), ascii_only=self._voice.ascii_only)
+            yield Grid(run_text.columns(98), ascii_only=self._voice.ascii_only)
         log = LogView(
             self._fleet,
             self._time,
@@ -100,14 +100,14 @@ class OrganizationScreen(Acting):
         for each in self.query("#cards Lines, #data-line").results(Lines):
             each.draw()
         grid = self.query_one(Grid)
-        chosen = cards.run_columns(self.query_one("#runs").content_size.width)
+        chosen = run_text.columns(self.query_one("#runs").content_size.width)
         grid.show(
-            cards.run_rows(
+            run_text.rows(
                 item, self._runs, chosen, self._voice, app.now(), app.times, is_faded=not self._fleet.is_live
             ),
             chosen,
         )
-        entitle(self.query_one("#runs"), self._trouble or cards.runs_title(self._runs, app.now()))
+        entitle(self.query_one("#runs"), self._trouble or run_text.title(self._runs, app.now()))
         self.query_one("#log", LogView).draw()
 
     def _run_lines(self, cells: int) -> list[list[Cell]]:

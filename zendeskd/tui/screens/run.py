@@ -15,7 +15,7 @@ from textual.containers import Vertical
 from zendeskd import __version__, present, wire
 from zendeskd.errors import ZendeskdError
 from zendeskd.present import Cell
-from zendeskd.tui import cards, course
+from zendeskd.tui import course, run_text
 from zendeskd.tui.bindings import BACK, COPY, FOLLOW, PANEL, WRAP
 from zendeskd.tui.screens.framed import Framed
 from zendeskd.tui.widgets.grid import Grid, GridRow
@@ -109,7 +109,7 @@ class RunScreen(Framed):
         if self._run is None:
             return [[Cell(self._trouble or "reading ...")]]
         troubles = course.troubles(self._steps, app.now(), app.times)
-        return cards.run_facts(self._with_live(self._run), self._voice, app.now(), app.times, cells, troubles)
+        return run_text.facts(self._with_live(self._run), self._voice, app.now(), app.times, cells, troubles)
 
     def _with_live(self, run: wire.RunDocument) -> wire.RunDocument:
         """With the numbers that the events bring while it goes on."""
