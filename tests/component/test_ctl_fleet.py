@@ -37,7 +37,7 @@ def test_add_sends_what_was_given_and_no_more(scripted: ScriptedDaemon, zendeskc
     done = zendeskctl("org", "add", "wayne", "--subdomain", "wayne", typed=b"not read")
     assert done.code == 0
     assert done.out == "wayne: added\n" + SHOWN
-    assert "zendeskctl credentials set wayne" in done.err
+    assert f"zendeskctl --socket {scripted.path} credentials set wayne" in done.err
     assert scripted.asked[0].body == {
         "id": "wayne",
         "tags": [],

@@ -104,7 +104,7 @@ def test_an_empty_fleet_says_how_to_begin(scripted: ScriptedDaemon, zendeskctl: 
     scripted.answer("sync_status", mockup.listing([]))
     done = zendeskctl()
     assert (done.code, done.out) == (0, "")
-    assert "zendeskctl org add acme --subdomain acme" in done.err
+    assert f"zendeskctl --socket {scripted.path} org add acme --subdomain acme" in done.err
     assert zendeskctl("-q").err == ""
 
 

@@ -666,9 +666,9 @@ def test_what_can_be_copied_of_a_record(scripted: ScriptedDaemon) -> None:
 
 
 def test_a_name_with_signs_of_the_shell_is_quoted_and_one_that_cannot_be_typed_is_a_number() -> None:
-    assert record_text.command(document(external_id="#pay")) == "zendeskctl record 'acme-eu/zendesk/#pay'"
-    assert record_text.command(document(external_id="$(x)")) == "zendeskctl record 'acme-eu/zendesk/$(x)'"
-    assert record_text.command(document(external_id="a\nb")) == "zendeskctl record 8123"
+    assert record_text.command("zendeskctl", document(external_id="#pay")) == "zendeskctl record 'acme-eu/zendesk/#pay'"
+    assert record_text.command("zendeskctl", document(external_id="$(x)")) == "zendeskctl record 'acme-eu/zendesk/$(x)'"
+    assert record_text.command("zendeskctl", document(external_id="a\nb")) == "zendeskctl record 8123"
 
 
 def test_copying_on_the_overview(scripted: ScriptedDaemon) -> None:

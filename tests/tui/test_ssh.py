@@ -21,6 +21,8 @@ from tests.waiting import wait_for
 from zendeskd.address import Address
 from zendeskd.ssh import Tunnel
 from zendeskd.tui.app import Dashboard
+from zendeskd.tui.palette import Palette
+from zendeskd.tui.screens.copying import Copying
 
 pytestmark = needs_ssh
 
@@ -45,6 +47,41 @@ def test_the_first_line_names_the_host(sshd: Sshd, scripted: ScriptedDaemon, siz
         fleet_of(scripted)
         async with driven(scripted, size) as one:
             await one.shows("zendeskd 1.0.0 @db1 · connected · up", "globex")
+
+    asyncio.run(drive())
+
+
+async def all_lines(one: Driven) -> list[str]:
+    """Every command line of zendeskctl that the dashboard shows for this daemon, as it is to be typed."""
+    entries = [entry.help for entry in Palette(one.app.screen).entries() if "shows the command" in entry.help]
+    await one.press("t", "y")
+    await one.until(lambda: isinstance(one.app.screen, Copying), "the dialog")
+    copies = [text for _, text in one.app.screen._choices if "zendeskctl" in text]  # type: ignore[attr-defined]
+    await one.press("escape")
+    toasts = [text for text in one.toasts if "zendeskctl" in text]
+    assert entries and copies and toasts
+    return [*entries, *copies, *toasts]
+
+
+def test_command_lines_reach_the_same_daemon_when_they_are_typed_here(sshd: Sshd, scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted) as one:
+            await one.shows("globex")
+            while one.cursor != "globex":
+                await one.press("down")
+            for line in await all_lines(one):
+                assert "zendeskctl --ssh db1 " in line or "ssh db1 systemctl restart zendeskd" in line, line
+
+    asyncio.run(drive())
+
+
+def test_the_first_steps_name_the_daemon_too(sshd: Sshd, scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted, [])
+        async with driven(scripted) as one:
+            text = await one.shows("No organisations yet", "zendeskctl --ssh db1 trigger acme")
+            assert text.count("zendeskctl") == text.count("zendeskctl --ssh db1")
 
     asyncio.run(drive())
 

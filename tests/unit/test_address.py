@@ -62,10 +62,10 @@ def test_an_empty_socket_is_refused() -> None:
 
 def test_the_environment_speaks_of_this_machine_alone() -> None:
     environ = {"ZENDESKD_SOCKET": "/here/s", "ZENDESKD_RUNTIME_DIR": "/here"}
-    assert address_of(None, None, environ) == Address(Path("/here/s"))
+    assert address_of(None, None, environ) == Address(Path("/here/s"), is_named=True)
     assert address_of("db1", None, environ) == Address(SYSTEM, "db1")
-    assert address_of("db1", Path("/there/s"), environ) == Address(Path("/there/s"), "db1")
-    assert address_of(None, Path("s"), environ) == Address(Path("s"))
+    assert address_of("db1", Path("/there/s"), environ) == Address(Path("/there/s"), "db1", is_named=True)
+    assert address_of(None, Path("s"), environ) == Address(Path("s"), is_named=True)
 
 
 @pytest.mark.parametrize("path", ["rel/s", "/run/%h/s", "/run/${HOME}/s", "/run/\ns", "/" + "x" * 107])
@@ -80,3 +80,28 @@ def test_words() -> None:
     assert here.command("systemctl status zendeskd") == "systemctl status zendeskd"
     assert there.command("systemctl status zendeskd") == "ssh ana@db1 systemctl status zendeskd"
     assert Address(SYSTEM, r"CORP\ana@db1").command("id") == r"ssh 'CORP\ana@db1' id"
+
+
+@pytest.mark.parametrize(
+    ("host", "socket", "environ", "begins"),
+    [
+        (None, None, {}, "zendeskctl"),
+        ("ana@db1", None, {}, "zendeskctl --ssh ana@db1"),
+        ("db1", SYSTEM, {}, "zendeskctl --ssh db1"),
+        (r"CORP\ana@db1", Path("/srv/z/s"), {}, r"zendeskctl --ssh 'CORP\ana@db1' --socket /srv/z/s"),
+        (None, Path("/srv/my z/s"), {}, "zendeskctl --socket '/srv/my z/s'"),
+        (None, None, {"ZENDESKD_SOCKET": "/srv/s"}, "zendeskctl --socket /srv/s"),
+        (None, None, {"ZENDESKD_RUNTIME_DIR": "/srv"}, "zendeskctl --socket /srv/control.sock"),
+    ],
+)
+def test_how_a_command_for_the_same_daemon_begins(
+    host: str | None, socket: Path | None, environ: dict[str, str], begins: str
+) -> None:
+    """Also where the variable was set for this one program."""
+    assert address_of(host, socket, environ).zendeskctl == begins
+
+
+def test_the_usual_socket_has_not_to_be_named(tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    usual = address_of(None, None, environ)
+    assert address_of(None, usual.socket, environ).zendeskctl == "zendeskctl"

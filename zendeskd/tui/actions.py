@@ -41,10 +41,11 @@ class _Answer(NamedTuple):
 
 
 class Actions:
-    """`asked`: what was sent for each integration and is not confirmed yet, as the verb. One event loop."""
+    """`asked`: what was sent for each integration and is not confirmed yet, as the verb. `zendeskctl`: how a command
+    line begins that does the same. One event loop."""
 
-    def __init__(self, client: AsyncClient, fleet: Fleet, told: Told) -> None:
-        self._client, self._fleet, self._told = client, fleet, told
+    def __init__(self, client: AsyncClient, fleet: Fleet, told: Told, zendeskctl: str = "zendeskctl") -> None:
+        self._client, self._fleet, self._told, self._zendeskctl = client, fleet, told, zendeskctl
         self.asked: dict[Key, str] = {}
         self._told_each: set[Key] = set()  # asked for with few others
         self._runs: dict[int, Key] = {}  # asked for here, not seen running yet
@@ -79,7 +80,7 @@ class Actions:
 
     async def reconcile(self, keys: Sequence[Key]) -> None:
         orgs = list(dict.fromkeys(org for org, _ in keys))
-        self._told.tell(f"asked: reconcile {_named(orgs)}   ({command_line('reconcile', keys)})")
+        self._told.tell(f"asked: reconcile {_named(orgs)}   ({self._line('reconcile', keys)})")
         try:
             reply = await self._client.reconcile(orgs)
         except ZendeskdError as error:
@@ -90,7 +91,7 @@ class Actions:
         self._told.tell(f"reconcile: {present.plural(len(reply.items), 'comparison')} accepted{already}")
 
     async def backup(self) -> None:
-        self._told.tell("asked: backup   (zendeskctl backup)")
+        self._told.tell(f"asked: backup   ({self._zendeskctl} backup)")
         try:
             reply = await self._client.backup()
         except ZendeskdError as error:
@@ -103,7 +104,7 @@ class Actions:
             self._backup_ended(seen)
 
     async def reload(self) -> None:
-        self._told.tell("asked: reload   (zendeskctl reload)")
+        self._told.tell(f"asked: reload   ({self._zendeskctl} reload)")
         try:
             reply = await self._client.reload()
         except ZendeskdError as error:
@@ -120,7 +121,7 @@ class Actions:
         only how many there were of each kind: hundreds of messages would hide the list, which shows it anyhow."""
         if not keys:
             return
-        self._told.tell(f"asked: {verb} {_named([org for org, _ in keys])}   ({command_line(verb, keys, more)})")
+        self._told.tell(f"asked: {verb} {_named([org for org, _ in keys])}   ({self._line(verb, keys, more)})")
         self.asked |= dict.fromkeys(keys, verb)
         are_few = len(keys) <= FEW
         self._told_each = self._told_each | set(keys) if are_few else self._told_each.difference(keys)
@@ -160,6 +161,9 @@ class Actions:
             return _Answer("accepted", _began(seen))
         self._runs[reply.run_id] = key
         return _Answer("accepted")
+
+    def _line(self, verb: str, keys: Sequence[Key], more: str = "") -> str:
+        return command_line(self._zendeskctl, verb, keys, more)
 
     def _refused(self, what: str, error: ZendeskdError) -> None:
         self._told.tell(_refusal(what, error), "error")
@@ -227,13 +231,13 @@ def _summed_up(verb: str, answers: Sequence[_Answer]) -> tuple[str, Severity]:
     return (text, "information") if refused is None else (f"{text}; the first: {refused}", "error")
 
 
-def command_line(verb: str, keys: Sequence[Key], more: str = "") -> str:
+def command_line(zendeskctl: str, verb: str, keys: Sequence[Key], more: str = "") -> str:
     """How `zendeskctl` says it: `zendeskctl trigger acme-eu`."""
     systems = {system for _, system in keys}
     system = f" --system {systems.pop()}" if systems and systems != {SYSTEMS[0]} and len(systems) == 1 else ""
     orgs = [shlex.quote(present.clean(org)) for org in dict.fromkeys(org for org, _ in keys)]
     named = " ".join(orgs) if len(orgs) <= 5 else f"{' '.join(orgs[:4])} ..."
-    return f"zendeskctl {verb} {named}{more}{system}".replace("  ", " ").rstrip()
+    return " ".join(filter(None, (f"{zendeskctl} {verb}", f"{named}{more}{system}".strip())))
 
 
 def _named(orgs: Sequence[str]) -> str:

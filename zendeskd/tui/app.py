@@ -70,9 +70,10 @@ class Options:
 
 
 class Dashboard(App[int]):
-    """`tunnel` leads to the daemon's socket on another host; without one, `socket` is here. `choices_file` keeps what
-    is chosen here for the next start; None: nothing is kept. `clock`, `monotonic` and `delays_s` are parameters for
-    tests; the clock is this machine's, aware and UTC."""
+    """`tunnel` leads to the daemon's socket on another host; without one, `socket` is here, as an Address
+    where it is known how commands for it begin. `choices_file` keeps what is chosen here for the next start; None:
+    nothing is kept. `clock`, `monotonic` and `delays_s` are parameters for tests; the clock is this machine's, aware
+    and UTC."""
 
     CSS_PATH = "zendeskd.tcss"
     TITLE = "zendeskd"
@@ -83,7 +84,7 @@ class Dashboard(App[int]):
 
     def __init__(
         self,
-        socket: Path,
+        socket: Path | Address,
         options: Options | None = None,
         *,
         tunnel: Tunnel | None = None,
@@ -102,14 +103,15 @@ class Dashboard(App[int]):
         self._clock, self._monotonic = clock, monotonic
         self._key_at = self._drawn_at = float("-inf")
         self._frame: Timer | None = None
-        self.address = Address(socket) if tunnel is None else tunnel.address
+        here = socket if isinstance(socket, Address) else Address(socket)
+        self.address = here if tunnel is None else tunnel.address
         self.client = AsyncClient(
-            socket if tunnel is None else tunnel.socket,
+            here.socket if tunnel is None else tunnel.socket,
             user_agent=f"zendeskd-tui/{__version__}",
             explain=explain_unreachable if tunnel is None else tunnel.explain_at_once,
         )
         self.link = Link(self.client, self.fleet, self, now=clock, tunnel=tunnel, delays_s=delays_s, frozen_s=frozen_s)
-        self.actions = Actions(self.client, self.fleet, self)
+        self.actions = Actions(self.client, self.fleet, self, self.address.zendeskctl)
         self._choices, self._choices_file = Choices(asdict(self.options)), choices_file
         self._saving: Timer | None = None
         self._plain = [Plain()] if self.options.ascii else []

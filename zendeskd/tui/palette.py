@@ -36,19 +36,18 @@ SCREENS: Final = {
     "help": "keys and signs",
 }
 SHELL: Final = {
-    "org add": "zendeskctl org add NAME --subdomain NAME",
-    "org show": "zendeskctl org show NAME",
-    "org list": "zendeskctl org list",
-    "org set": "zendeskctl org set NAME ...",
-    "org remove": "zendeskctl org remove NAME",
-    "org import": "zendeskctl org import FILE",
-    "org export": "zendeskctl org export",
-    "credentials set": "zendeskctl credentials set NAME",
-    "credentials check": "zendeskctl credentials check NAME",
-    "link": "zendeskctl link ID OTHER",
-    "restart the daemon": "systemctl restart zendeskd",
+    "org add": "org add NAME --subdomain NAME",
+    "org show": "org show NAME",
+    "org list": "org list",
+    "org set": "org set NAME ...",
+    "org remove": "org remove NAME",
+    "org import": "org import FILE",
+    "org export": "org export",
+    "credentials set": "credentials set NAME",
+    "credentials check": "credentials check NAME",
+    "link": "link ID OTHER",
 }
-"""What the dashboard does not do on purpose, with the command that does."""
+"""What the dashboard does not do on purpose, with the command of `zendeskctl` that does."""
 
 REACHED_BY: Final = {
     "health": "daemon",
@@ -106,10 +105,12 @@ class Palette(Provider):
         yield Entry("time style", "ages, your zone, UTC", app.action_time_style)
         for theme in app.theme_names:
             yield Entry(f"theme {theme}", "colours", partial(app.use_theme, theme))
-        shell = SHELL
+        zendeskctl = app.address.zendeskctl
+        shell = {name: f"{zendeskctl} {command}" for name, command in SHELL.items()}
+        shell["restart the daemon"] = app.address.command("systemctl restart zendeskd")
         if isinstance(screen, RecordScreen) and screen.record is not None:
             yield Entry("source JSON", "what the source itself said of this record", screen.action_source)
-            shell = {**SHELL, **screen.commands()}
+            shell |= screen.commands()
         for name, command in shell.items():
             yield Entry(name, f"shows the command: {command}", partial(app.copy, command))
         for key, item in app.fleet.items.items():

@@ -63,10 +63,10 @@ def name_of(record: wire.RecordItem) -> str:
     return present.clean(f"{record.source_system} {record.external_id}")
 
 
-def command(record: wire.RecordItem, verb: str = "record") -> str:
+def command(zendeskctl: str, record: wire.RecordItem, verb: str = "record") -> str:
     """`zendeskctl record acme/zendesk/48213`, safe to paste; by its number here where the name is not fit to type."""
     name = f"{record.organization_id}/{record.source_system}/{record.external_id}"
-    return f"zendeskctl {verb} {shlex.quote(name) if name == present.record_name(record) else record.id}"
+    return f"{zendeskctl} {verb} {shlex.quote(name) if name == present.record_name(record) else record.id}"
 
 
 def breadcrumb(record: wire.RecordItem, arrow: str, times: TimeStyle, now: datetime) -> str:

@@ -167,7 +167,7 @@ def title(pages: Pages | None, *, is_slow: bool, is_newer: bool) -> str:
     return " · ".join([*parts, "newest change first"])
 
 
-def note(pages: Pages | None, orgs: Sequence[str], *, is_live: bool) -> str:
+def note(pages: Pages | None, orgs: Sequence[str], zendeskctl: str, *, is_live: bool) -> str:
     """What an empty list says; "" where it is not empty, or not read yet."""
     if pages is not None and len(pages):
         return ""
@@ -176,4 +176,4 @@ def note(pages: Pages | None, orgs: Sequence[str], *, is_live: bool) -> str:
     if pages.typed:
         return f"\n Nothing in the local copy matches {present.clean(pages.typed)}\n\n esc shows all again."
     name = present.clean(orgs[0]) if len(orgs) == 1 else "ORG"
-    return f"\n No tickets here yet. They come with the first run:\n\n   zendeskctl trigger {name}"
+    return f"\n No tickets here yet. They come with the first run:\n\n   {zendeskctl} trigger {name}"

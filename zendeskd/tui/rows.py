@@ -130,12 +130,12 @@ def sentences(item: wire.SyncStatus, now: datetime, cells: int, *, ascii_only: b
 # --- copying ----------------------------------------------------------------------------------------------------------
 
 
-def copies(item: wire.SyncStatus) -> list[tuple[str, str]]:
-    """What can be copied of it, by name: its name, the last error, the commands that help."""
+def copies(item: wire.SyncStatus, zendeskctl: str) -> list[tuple[str, str]]:
+    """What can be copied of it, by name: its name, the last error, the commands that help, as they are typed here."""
     error = "" if item.last_error is None else present.clean(item.last_error.message)
-    helps = re.findall(r"zendeskctl [^()]*[^() ]", present.clean(item.explanation.you))
+    helps = re.findall(r"zendeskctl( [^()]*[^() ])", present.clean(item.explanation.you))
     return [
         ("name", present.clean(item.organization_id)),
         ("last error", error),
-        *(("command", each) for each in helps),
+        *(("command", f"{zendeskctl}{each}") for each in helps),
     ]

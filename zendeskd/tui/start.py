@@ -36,7 +36,7 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             sys.stderr.write(f"zendeskd-tui: {clean(problem)}\n")
         return USAGE_ERROR
     if not address.host:
-        return _run(Dashboard(address.socket, chosen, choices_file=choices_file(environ)), options)
+        return _run(Dashboard(address, chosen, choices_file=choices_file(environ)), options)
     with ending_in_order():
         try:
             tunnel = Tunnel.opened(address, unasked=_UNASKED, may_ask=True, relay=_relay)
@@ -46,7 +46,7 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         with tunnel:
-            return _run(Dashboard(address.socket, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options)
+            return _run(Dashboard(address, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options)
 
 
 def _relay(line: str) -> None:

@@ -37,7 +37,7 @@ def _set(call: Call) -> Exit:
     ends = "" if reply.expires_at is None else f", until {present.clock(reply.expires_at, call.now())}"
     name = present.clean(reply.organization_id)
     terminal.line(f"{name}: {present.clean(reply.kind)} stored{ends}, now {present.clean(reply.state)}")
-    terminal.say(f"Whether they work: zendeskctl credentials check {name}")
+    terminal.say(f"Whether they work: {call.address.zendeskctl} credentials check {name}")
     return Exit.OK
 
 

@@ -64,7 +64,7 @@ def _add(call: Call) -> Exit:
     call.terminal.line(f"{present.clean(reply.id)}: added")
     call.terminal.lines(described(reply, call.now()))
     if credential is None:
-        call.terminal.say(f"It waits for credentials: zendeskctl credentials set {present.clean(reply.id)}")
+        call.terminal.say(f"It waits for credentials: {call.address.zendeskctl} credentials set {present.clean(reply.id)}")
     return Exit.OK
 
 
@@ -199,7 +199,7 @@ def _list(call: Call) -> Exit:
         terminal.lines([present.clean(org.id) for org in reply.items])
         return Exit.OK
     if not reply.items:
-        terminal.say("No organisations yet: zendeskctl org add acme --subdomain acme")
+        terminal.say(f"No organisations yet: {call.address.zendeskctl} org add acme --subdomain acme")
         return Exit.OK
     columns = [
         Column("ORG", 9),

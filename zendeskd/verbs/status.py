@@ -18,11 +18,11 @@ _TROUBLE: Final = frozenset({"blocked", "failing", "late", "failed"})
 _EMPTY: Final = (
     "No organisations yet. Add the first:\n"
     "\n"
-    "  zendeskctl org add acme --subdomain acme\n"
-    "  zendeskctl credentials set acme\n"
-    "  zendeskctl trigger acme\n"
+    "  {0} org add acme --subdomain acme\n"
+    "  {0} credentials set acme\n"
+    "  {0} trigger acme\n"
     "\n"
-    "Many at once: zendeskctl org import FILE       A try-out: zendeskd demo"
+    "Many at once: {0} org import FILE       A try-out: zendeskd demo"
 )
 
 
@@ -62,7 +62,9 @@ def _status(call: Call) -> Exit:
         terminal.document(reply)
         return Exit.OK
     if not reply.items:
-        terminal.say(_EMPTY if not (options.failing or options.orgs) else "None is blocked, failing, failed or late.")
+        is_empty = not (options.failing or options.orgs)
+        none = "None is blocked, failing, failed or late."
+        terminal.say(_EMPTY.format(call.address.zendeskctl) if is_empty else none)
         return Exit.OK
     now = call.now()
     terminal.table(

@@ -132,7 +132,7 @@ class LinkScreen(Framed):
     # --- keys -----------------------------------------------------------------------------------------------------
 
     def action_copy(self) -> None:
-        link = record_text.command(self._record, "link")
+        link = record_text.command(self.dashboard.address.zendeskctl, self._record, "link")
         name = f"{self._link.system}/{self._link.external_id}"
         choices = [("id", present.clean(self._link.external_id))]
         if name == present.clean(name):  # else it cannot be typed

@@ -34,11 +34,11 @@ HOLD_S: Final = 2.0
 EMPTY: Final = """
  No organisations yet. Add the first:
 
-   zendeskctl org add acme --subdomain acme
-   zendeskctl credentials set acme < token.txt
-   zendeskctl trigger acme
+   {0} org add acme --subdomain acme
+   {0} credentials set acme < token.txt
+   {0} trigger acme
 
- Many at once: zendeskctl org import FILE       A try-out: zendeskd demo"""
+ Many at once: {0} org import FILE       A try-out: zendeskd demo"""
 
 
 class Overview(Acting):
@@ -151,10 +151,13 @@ class Overview(Acting):
 
     def _note(self, items: Sequence[wire.SyncStatus]) -> str:
         if self._fleet.heard_at is None:
-            return "" if not self._fleet.is_live else EMPTY
+            return "" if not self._fleet.is_live else self._empty()
         if not self._fleet.items:
-            return EMPTY
+            return self._empty()
         return "" if items else f"\n None of them matches. esc shows all again.\n\n {self._not_understood()}".rstrip()
+
+    def _empty(self) -> str:
+        return present.clean_block(EMPTY.format(self.dashboard.address.zendeskctl))
 
     def _sentences(self, cells: int) -> list[list[Cell]]:
         item = self._fleet.items.get(self.query_one(Grid).cursor_key)
@@ -237,7 +240,7 @@ class Overview(Acting):
 
     def action_copy(self) -> None:
         if (item := self._fleet.items.get(self.query_one(Grid).cursor_key)) is not None:
-            copying.offer(self.dashboard, rows.copies(item))
+            copying.offer(self.dashboard, rows.copies(item, self.dashboard.address.zendeskctl))
 
     def action_filter(self) -> None:
         field = self.query_one("#filter", Input)

@@ -113,7 +113,8 @@ class RecordScreen(Searching):
         note.display, grid.display = not links, bool(links)
         if self.record is None:
             return
-        note.show(f"None. To add one: {record_text.command(self.record, 'link')} OTHER")
+        link = record_text.command(self.dashboard.address.zendeskctl, self.record, "link")
+        note.show(f"None. To add one: {link} OTHER")
         columns = link_text.columns(links, self.size.width - (0 if self._is_bare else 2))
         grid.show(link_text.rows(links, columns, is_faded=not self._fleet.is_live), columns)
         entitle(panel, f"Links {len(links)}")
@@ -229,7 +230,7 @@ class RecordScreen(Searching):
                 ("id", present.clean(self.record.external_id)),
                 ("URL", present.clean(self.record.url)),
                 ("body", self.query_one(Text).text),
-                ("command", record_text.command(self.record)),
+                ("command", record_text.command(self.dashboard.address.zendeskctl, self.record)),
             ]
             copying.offer(self.dashboard, choices)
 
@@ -243,9 +244,9 @@ class RecordScreen(Searching):
         """What is done to it by `zendeskctl`."""
         if self.record is None:
             return {}
-        link = record_text.command(self.record, "link")
+        link = record_text.command(self.dashboard.address.zendeskctl, self.record, "link")
         return {
-            "record": record_text.command(self.record),
+            "record": record_text.command(self.dashboard.address.zendeskctl, self.record),
             "link": f"{link} OTHER",
             "unlink": f"{link} OTHER --remove",
         }

@@ -139,7 +139,7 @@ class TicketsScreen(Framed):
             return records.row(items[key], chosen, app.times, app.now(), pattern=pattern, is_faded=not is_live)
 
         grid.show_keys(() if pages is None else pages.keys, row, chosen)
-        said = records.note(pages, self._orgs, is_live=is_live and not self._trouble)
+        said = records.note(pages, self._orgs, self.dashboard.address.zendeskctl, is_live=is_live and not self._trouble)
         note.show(said)
         note.display, grid.display = bool(said), not said
         is_slow = self._coming is not None and self._now_s() - self._asked_at > SLOW_S
@@ -358,7 +358,7 @@ class TicketsScreen(Framed):
         key = self.query_one(Grid).cursor_key
         if self._pages is None or (item := self._pages.items.get(key)) is None:
             return
-        url, command = present.clean(item.url), record_text.command(item)
+        url, command = present.clean(item.url), record_text.command(self.dashboard.address.zendeskctl, item)
         copying.offer(self.dashboard, [("id", present.clean(item.external_id)), ("URL", url), ("command", command)])
 
 
