@@ -44,11 +44,12 @@ class Terminal:
         return before + said
 
     def found(self, pattern: bytes, timeout_s: float = 20) -> re.Match[bytes]:
-        """Read until this is written; what is written after it is for the next to ask."""
+        """Read until this is written; what is written after it is for the next to ask. Raises TimeoutError."""
         called_at = time.monotonic()
         while not (match := re.search(pattern, self._unseen)):
             left = called_at + timeout_s - time.monotonic()
-            assert left > 0, f"waited in vain for {pattern!r} in {self._unseen[-2000:]!r}"
+            if left <= 0:
+                raise TimeoutError(f"waited in vain for {pattern!r} in {self._unseen[-2000:]!r}")
             self._read(left)
         self._unseen = self._unseen[match.end() :]
         return match
