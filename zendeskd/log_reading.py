@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from zendeskd import log_pieces
+from zendeskd.log_pieces import AT, end_before, files, pieces
 from zendeskd.models import stamp
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -27,13 +29,10 @@ MOST_S: Final = 2.0
 """One call looks through so much of the files, for so long; then it says where to go on."""
 
 MOST_FOUND_BYTES: Final = 2 * 1024 * 1024
-CHUNK: Final = 512 * 1024
-"""Read at once. A line of several times that is left out."""
-
-_AT: Final = re.compile(rb'\{"at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"')
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-_ROTATED: Final = re.compile(r"[.-]\d[\d.-]*")
 _PLACE: Final = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16})")
+_ORG: Final = re.compile(rb'"org":\s*"([^"\\]+)"')
+_RUN: Final = re.compile(rb'"run":\s*(\d{1,18})(?!\d)')
 _DISORDER: Final = timedelta(seconds=2)
 """Threads write a line a moment after they took its time."""
 
@@ -54,20 +53,20 @@ class Wanted:
         level, run = line.get("level"), line.get("run")
         if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level):
             return False
-        if self.orgs and line.get("org") not in self.orgs:
+        org = line.get("org")
+        if self.orgs and not (isinstance(org, str) and org in self.orgs):
             return False
         return self.run is None or (run == self.run and not isinstance(run, bool))
 
-    def needles(self) -> list[list[bytes]]:
-        """Of each list at least one is in the bytes of every line that is wanted. Cheaper to look for than JSON."""
-        groups = []
-        if self.orgs:
-            groups.append([org.encode(errors="replace") for org in self.orgs])
-        if self.run is not None:
-            groups.append([str(self.run).encode()])
-        if LEVELS.index(self.level) > LEVELS.index("info"):  # most lines are of level info
-            groups.append([level.encode() for level in LEVELS[LEVELS.index(self.level) :]])
-        return groups
+    def may_be_in(self, text: bytes) -> bool:
+        """Cheaper than to read JSON. False only if no line of it is wanted, as the daemon writes them."""
+        orgs, run = self.orgs, self.run
+        if orgs and not any(found[1].decode(errors="replace") in orgs for found in _ORG.finditer(text)):
+            return False
+        if run is not None and not any(int(found[1]) == run for found in _RUN.finditer(text)):
+            return False
+        level = LEVELS.index(self.level)
+        return level <= LEVELS.index("info") or any(each.encode() in text for each in LEVELS[level:])  # most are info
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ def read(
     search = _Search(wanted, limit, most_bytes, monotonic() + most_s, monotonic)
     inode, end = _place(after)
     seen: set[int] = set()
-    for file in _files(path):
+    for file in files(path):
         with file:
             status = os.fstat(file.fileno())
             if status.st_ino in seen:  # it was rotated between the opening of one and the next
@@ -126,8 +125,8 @@ class _Search:
         self, wanted: Wanted, limit: int, most_bytes: int, deadline: float, monotonic: Callable[[], float]
     ) -> None:
         self.found = Found()
-        self._wanted, self._limit, self._needles = wanted, limit, wanted.needles()
-        self._stop_at = b"" if wanted.since is None else stamp(wanted.since - _DISORDER).encode()
+        self._wanted, self._limit = wanted, limit
+        self._stop_at = b"" if wanted.since is None else stamp(_moved(wanted.since, -_DISORDER)).encode()
         self._since = "" if wanted.since is None else stamp(wanted.since)
         self._until = "" if wanted.until is None else stamp(wanted.until)
         self._room, self._deadline, self._monotonic = most_bytes, deadline, monotonic
@@ -136,10 +135,10 @@ class _Search:
     def look(self, file: BinaryIO, inode: int, end: int) -> bool:
         """Through one file, from `end` backwards. -> whether to go on with the next older one."""
         if self._wanted.until is not None:
-            end = min(end, _end_before(file, end, stamp(self._wanted.until + _DISORDER).encode()))
-        for begin, body in _bodies(file, end):
-            self._room -= CHUNK
-            if self._may_have(body) and not self._take(body, begin, inode):
+            end = min(end, end_before(file, end, stamp(_moved(self._wanted.until, _DISORDER)).encode()))
+        for begin, body in pieces(file, end):
+            self._room -= log_pieces.CHUNK
+            if self._wanted.may_be_in(body) and not self._take(body, begin, inode):
                 return False
             if self._is_older(body):
                 return False
@@ -153,7 +152,7 @@ class _Search:
         end = begin + len(body)
         for text in reversed(body.split(b"\n")):
             begin, end = end - len(text), end - len(text) - 1
-            if not text or not self._may_have(text):
+            if not text or not self._wanted.may_be_in(text):
                 continue
             if (line := _line(text)) is None or not self._takes(line):
                 continue
@@ -168,68 +167,18 @@ class _Search:
         at = line["at"]
         return at >= self._since and (not self._until or at < self._until) and self._wanted.takes(line)
 
-    def _may_have(self, text: bytes) -> bool:
-        return all(any(needle in text for needle in group) for group in self._needles)
-
     def _is_older(self, body: bytes) -> bool:
         """Whether all that comes before is older than what is wanted."""
-        first = _AT.search(body)
+        first = AT.search(body)
         return bool(self._stop_at) and first is not None and first[1] < self._stop_at
 
 
-def _files(path: Path) -> Iterator[BinaryIO]:
-    """The log file, then its rotated ones, the newest first; each is opened when it is its turn."""
-    rotated = []
-    for one in path.parent.glob(f"{path.name}?*"):
-        suffix = one.name.removeprefix(path.name)
-        if _ROTATED.fullmatch(suffix) and one.is_file():
-            number = suffix[1:]
-            rotated.append((0, int(number), one) if len(number) < 8 and number.isdigit() else (1, -_mtime(one), one))
-    for one in (path, *(one for _, _, one in sorted(rotated))):
-        try:
-            yield one.open("rb")
-        except FileNotFoundError:  # rotated away meanwhile
-            continue
-
-
-def _mtime(path: Path) -> int:
+def _moved(when: datetime, by: timedelta) -> datetime:
+    """At the ends of time it stays where it is."""
     try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _bodies(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
-    """Pieces of whole lines from `end` backwards, each with its place."""
-    rest = b""  # the end of a line that begins further up
-    while end > 0:
-        begin = max(0, end - CHUNK)
-        file.seek(begin)
-        piece = file.read(end - begin)
-        cut = piece.find(b"\n") + 1
-        if begin == 0:
-            yield 0, piece + rest
-        elif cut:
-            yield begin + cut, piece[cut:] + rest
-            rest = piece[:cut]
-        else:
-            rest = piece + rest if len(piece) + len(rest) <= CHUNK * 2 else b""
-            yield begin, b""
-        end = begin
-
-
-def _end_before(file: BinaryIO, end: int, until: bytes) -> int:
-    """A place after which every line is later than `until`: lines are in the order of their time, so it is halved."""
-    low, high = 0, end
-    while high - low > CHUNK:
-        middle = (low + high) // 2
-        file.seek(middle)
-        at = _AT.search(file.read(CHUNK))
-        if at is None or at[1] < until:
-            low = middle
-        else:
-            high = middle + at.start()
-    return high
+        return when + by
+    except OverflowError:
+        return when
 
 
 def _line(text: bytes) -> Line | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.fakes import page
 from tests.fixtures.control import Control
 from zendeskd.client import ApiError, Client
 from zendeskd.errors import NetworkError, StorageError
+from zendeskd.log_reading import Found
 from zendeskd.models import Quarantined, stamp, utcnow
 
 NOW = utcnow()
@@ -103,7 +106,7 @@ def test_a_folder_in_its_place_is_a_problem_not_a_bug(control: Control) -> None:
     with pytest.raises(ApiError) as refused:
         control.client().logs()
     assert (refused.value.status, refused.value.problem.code) == (503, "log_unreadable")
-    assert "Is a directory" in refused.value.detail
+    assert "it is not a file" in refused.value.detail
 
 
 def test_a_name_that_is_not_there_is_told_unless_there_are_lines_of_it(control: Control, asked: Client) -> None:
@@ -143,6 +146,28 @@ def test_a_run_is_looked_for_between_its_asking_and_its_end(control: Control) ->
         + at(ended + timedelta(hours=3), "of a database after")
     )
     assert told(control.client(), run=run.id) == ["run ended", "run began"]
+
+
+def test_logs_that_are_read_for_long_hold_up_no_other_request(
+    control: Control, asked: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than the threads that answer what asks the database."""
+    wait, inside = threading.Event(), threading.Event()
+
+    def slow(*_: object, **__: object) -> Found:
+        inside.set()
+        assert wait.wait(20)
+        return Found()
+
+    monkeypatch.setattr("zendeskd.log_reading.read", slow)
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(control.http, "GET", "/api/logs") for _ in range(8)]
+        try:
+            assert inside.wait(20)
+            assert asked.status().version
+        finally:
+            wait.set()
+        assert [one.result(20).status_code for one in waiting] == [200] * 8
 
 
 def test_viewers_may_read_it(control: Control, asked: Client) -> None:

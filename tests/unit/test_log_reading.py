@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zendeskd import log_reading
+from zendeskd import log_pieces, log_reading
 from zendeskd.log_reading import Wanted, is_place, read
 from zendeskd.models import stamp
 
@@ -128,7 +128,7 @@ def test_what_is_garbled_or_half_is_left_out(path: Path) -> None:
 
 
 def test_a_line_longer_than_what_is_read_at_once_is_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "CHUNK", 1000)
+    monkeypatch.setattr(log_pieces, "CHUNK", 1000)
     write(path, line(0), line(1, text="x" * 5000), line(2), line(3))
     assert events(path) == ["line 3", "line 2", "line 0"]
 
@@ -154,7 +154,7 @@ def test_lines_are_chosen_by_level_organisation_and_run(path: Path) -> None:
 
 
 def test_lines_between_two_instants(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "CHUNK", 1000)
+    monkeypatch.setattr(log_pieces, "CHUNK", 1000)
     write(path.with_name("sync-service.log.1"), *(line(n) for n in range(100)))
     write(path, *(line(n) for n in range(100, 200)))
     between = Wanted(since=START + timedelta(seconds=97), until=START + timedelta(seconds=103))
@@ -165,7 +165,7 @@ def test_lines_between_two_instants(path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_it_does_not_look_through_what_is_too_old_or_too_new(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "CHUNK", 1000)
+    monkeypatch.setattr(log_pieces, "CHUNK", 1000)
     write(path, *(line(n) for n in range(20_000)))
     wanted = Wanted(since=START + timedelta(seconds=9000), until=START + timedelta(seconds=9003))
     found = read(path, wanted, limit=10, most_bytes=5000)
@@ -173,7 +173,7 @@ def test_it_does_not_look_through_what_is_too_old_or_too_new(path: Path, monkeyp
 
 
 def test_it_stops_after_so_much_and_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "CHUNK", 1000)
+    monkeypatch.setattr(log_pieces, "CHUNK", 1000)
     write(path, line(0, org="rare"), *(line(n) for n in range(1, 500)))
     wanted = Wanted(orgs=frozenset({"rare"}))
     first = read(path, wanted, limit=10, most_bytes=5000)
@@ -185,12 +185,59 @@ def test_it_stops_after_so_much_and_says_so(path: Path, monkeypatch: pytest.Monk
 
 
 def test_it_stops_after_so_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "CHUNK", 1000)
+    monkeypatch.setattr(log_pieces, "CHUNK", 1000)
     write(path, *(line(n) for n in range(500)))
     ticks = iter(range(1000))
     found = read(path, Wanted(orgs=frozenset({"rare"})), limit=10, most_s=3.0, monotonic=lambda: float(next(ticks)))
     assert not found.complete
     assert found.next is not None
+
+
+@pytest.mark.parametrize("odd", ["[]", "{}", "7", "true", "null", '["acme"]'])
+def test_an_organisation_or_a_run_that_is_none_is_left_out(path: Path, odd: str) -> None:
+    begin = line(1)[:-1]
+    write(
+        path, f'{{"org":"acme",{begin[1:]},"org":{odd},"run":{odd}}}', f'{begin},"more":{{"org":"acme"}},"org":{odd}}}'
+    )
+    assert events(path, Wanted(orgs=frozenset({"acme"}))) == []
+    assert events(path, Wanted(run=1)) == []
+
+
+@pytest.mark.parametrize("wanted", [Wanted(run=5), Wanted(run=55), Wanted(orgs=frozenset({"b", "zz"}))])
+def test_what_only_looks_alike_is_not_taken(path: Path, wanted: Wanted) -> None:
+    """Neither by the cheap look before the JSON is read, nor after it."""
+    lines = [line(n, org=org, run=run) for n, (org, run) in enumerate([("b", 5), ("ab", 55), ("b", 555), ("bb", 15)])]
+    write(path, *lines, line(9, org="c", text='"org":"b","run":5,"run":55'))
+    is_wanted = {
+        "line 0": wanted.run == 5,
+        "line 1": wanted.run == 55,
+        "line 2": False,
+        "line 3": False,
+        "line 9": False,
+    }
+    if wanted.orgs:
+        is_wanted |= {"line 0": True, "line 2": True}
+    assert events(path, wanted) == [one for one in reversed(is_wanted) if is_wanted[one]]
+
+
+def test_the_ends_of_time_are_instants_like_others(path: Path) -> None:
+    write(path, line(1))
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    assert events(path, Wanted(since=first, until=last)) == ["line 1"]
+    assert events(path, Wanted(until=first)) == []
+    assert events(path, Wanted(since=last)) == []
+
+
+@pytest.mark.parametrize("name", ["sync-service.log", "sync-service.log.1"])
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(path: Path, name: str) -> None:
+    if name != path.name:
+        write(path, line(1))
+        os.mkfifo(path.with_name(name))
+        assert events(path) == ["line 1"]
+        return
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a file"):
+        read(path, Wanted(), limit=5)
 
 
 def test_an_answer_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +262,7 @@ def test_whatever_the_sizes_every_line_comes_once_and_in_order(
     for age, part in enumerate(reversed(parts)):
         write(path if age == 0 else path.with_name(f"{path.name}.{age}"), *part)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_reading, "CHUNK", chunk)
+        patch.setattr(log_pieces, "CHUNK", chunk)
         found, _ = all_pages(path, limit=limit)
     readable = [f"line {n}" for n, text in enumerate(lines) if len(text.encode()) < chunk]
     missing = [one for one in readable if one not in found]

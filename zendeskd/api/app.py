@@ -39,6 +39,7 @@ from zendeskd.errors import NotFound
 
 THREADS: Final = 4
 SLOW_THREADS: Final = 4
+LOG_THREADS: Final = 1  # it computes all the time, which every other thread feels
 CLOSE_WITHIN_S: Final = 1.0
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -60,7 +61,11 @@ _Answers = Callable[[Request], Awaitable[Response]]
 
 def build_app(context: ControlContext) -> Starlette:
     """An ASGI application with `peer` and `connection` in each request's state, as `connection.PeerCredH11` puts it."""
-    pools = {"threads": Threads("control-work", THREADS), "slow": Threads("control-slow", SLOW_THREADS)}
+    pools = {
+        "threads": Threads("control-work", THREADS),
+        "slow": Threads("control-slow", SLOW_THREADS),
+        "logs": Threads("control-logs", LOG_THREADS),
+    }
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -69,8 +69,8 @@ Function = Callable[[Asked], msgspec.Struct | Answer]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One route and what answers it. `operations`: names of `OPERATIONS`; `where`: in the loop for what never
-    waits, in the threads for what asks the database, in those for slow work for what asks the source; `several`: which
-    of the parameters may be given more than once."""
+    waits, in the threads for what asks the database, in those for slow work for what asks the source, in those for logs
+    for what reads large files; `several`: which of the parameters may be given more than once."""
 
     operations: tuple[str, ...]
     method: str
@@ -78,6 +78,6 @@ class Endpoint:
     function: Function
     query: tuple[str, ...] = ()
     changes: bool = False
-    where: Literal["loop", "threads", "slow"] = "threads"
+    where: Literal["loop", "threads", "slow", "logs"] = "threads"
     body_max: int = BODY_MAX
     several: tuple[str, ...] = ()

@@ -89,5 +89,6 @@ ENDPOINTS: Final = (
         logs,
         ("organizationId", "run", "level", "since", "until", "limit", "after"),
         several=("organizationId",),
+        where="logs",
     ),
 )
