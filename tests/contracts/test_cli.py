@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.commandline import carry_out
-from zendeskd import completion, verbs
+from zendeskd import verbs
 from zendeskd.operations import OPERATIONS
 from zendeskd.verbs import reference
 from zendeskd.verbs.base import Verb
@@ -134,48 +132,3 @@ def test_a_command_loads_nothing_that_it_does_not_need() -> None:
 def test_help_and_mistakes_do_not_even_load_the_client() -> None:
     code = "from zendeskd import ctl; ctl.main(['--help']); ctl.main(['start']); ctl.main(['completion', 'bash'])"
     assert "httpx" not in modules_after(code)
-
-
-# --- completion -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_scripts_are_correct_for_their_shell(shell: str) -> None:
-    script = carry_out("completion", shell).out
-    assert completion.ORGANIZATIONS in script
-    assert "--failing" in script or "-l failing" in script
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"{shell} is not here")
-    check = [program, "--no-execute"] if shell == "fish" else [program, "-n"]
-    subprocess.run(check, input=script, text=True, check=True, timeout=30)
-
-
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("zendeskctl tr", {"trigger"}),
-        ("zendeskctl org ", {"add", "show", "set", "remove", "list", "import", "export"}),
-        ("zendeskctl --json trigger ", {"acme", "globex"}),
-        ("zendeskctl --socket /x trigger acme --wa", {"--wait"}),
-        ("zendeskctl --ssh db1 trigger acme --wa", {"--wait"}),
-        ("zendeskctl completion ", {"bash", "zsh", "fish"}),
-        ("zendeskctl org show g", {"globex"}),
-    ],
-)
-def test_bash_offers(tmp_path: Path, line: str, offered: set[str]) -> None:
-    stub = tmp_path / "zendeskctl"
-    stub.write_text("#!/bin/sh\nprintf 'acme\\nglobex\\n'\n")
-    stub.chmod(0o755)
-    words = line.split(" ")
-    script = completion.script("bash") + (
-        f"COMP_WORDS=({' '.join(word or chr(39) * 2 for word in words)}); COMP_CWORD={len(words) - 1}; "
-        'COMPREPLY=(); _zendeskctl; printf "%s\\n" "${COMPREPLY[@]}"\n'
-    )
-    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "--norc"], input=script, capture_output=True, text=True, timeout=30, check=True, env=environ
-    )
-    found = set(done.stdout.split())
-    assert offered <= found
-    assert all(word.startswith(words[-1]) for word in found)
