@@ -83,6 +83,7 @@ def test_it_opens_the_dashboard_on_a_fleet_and_leaves_nothing(
     assert terminal.ended(60) == 0
     assert "is removed" in terminal.text
     assert "demo --no-dashboard" in terminal.text
+    assert "syncing goes on" not in terminal.text
     nothing_is_left(short_dir)
 
 

@@ -22,6 +22,13 @@ def test_without_a_terminal_it_names_the_command_that_works_there() -> None:
     assert "use zendeskctl watch" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_the_command_that_works_there_reaches_the_same_daemon(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["--ssh", "db1"]) == 2
+    assert "use zendeskctl --ssh db1 watch" in capsys.readouterr().err
+    assert program.main(["--ssh", "db1", "--socket", "rel"]) == 2
+    assert "use zendeskctl watch" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("terminals", "environ", "why"),
     [

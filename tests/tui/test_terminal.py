@@ -36,7 +36,7 @@ def test_a_day_in_one_minute(daemon: DaemonProcess, dashboard: Terminal) -> None
         dashboard.forget()
         dashboard.until("up to date", "50")
         dashboard.type("t")
-        dashboard.until("asked: trigger acme", "zendeskctl trigger acme", "acme: run 2 ")
+        dashboard.until("asked: trigger acme", "(zendeskctl --socket", "acme: run 2 ")
         dashboard.type("l")
         dashboard.until("all orgs")
         dashboard.type("\x1b")
@@ -63,4 +63,4 @@ def test_a_dumb_terminal_is_told_what_works_there(short_dir: Path) -> None:
         check=False,
         env={**os.environ, "TERM": "dumb"},
     )
-    assert done.returncode == 2 and "zendeskctl watch" in done.stderr
+    assert done.returncode == 2 and f"zendeskctl --socket {short_dir}/none watch" in done.stderr

@@ -13,6 +13,9 @@ from typing import Final, TextIO
 
 from zendeskd.demo.stage import Stage
 
+_DASHBOARD: Final = "import sys; from zendeskd.tui.program import main; sys.exit(main(farewell=''))"
+"""Its own last words are that syncing goes on, which is not so here."""
+
 _LEAVES_WITHIN_S: Final = 5.0
 # back from the other screen: cursor, mouse, focus, pasting and keys as a shell wants them
 _PLAIN: Final = b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[<u\x1b[0m"
@@ -29,7 +32,7 @@ def why_not(stdin: TextIO, stdout: TextIO) -> str:
 
 def open_on(stage: Stage) -> int:
     """Until the person quits it or the demo is told to end. -> its exit code, 0 if it was ended from outside."""
-    command = [sys.executable, "-m", "zendeskd.tui.program", f"--socket={stage.socket}"]
+    command = [sys.executable, "-c", _DASHBOARD, f"--socket={stage.socket}"]
     # a filter that is kept from a real fleet would hide the made-up one
     environ = {**os.environ, "XDG_STATE_HOME": str(stage.folder)}
     with _quiet(stage), _restored():

@@ -10,34 +10,37 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
 from zendeskd import __version__
-from zendeskd.address import host_argument, socket_argument
+from zendeskd.address import address_of, host_argument, socket_argument
+from zendeskd.errors import ConfigError
 from zendeskd.streams import open_missing_streams
 
 USAGE_ERROR: Final = 2
+FAREWELL: Final = "The dashboard is closed; syncing goes on."
 _MISSING: Final = """zendeskd-tui: the dashboard needs Textual, which is not installed here.
   pip install 'zendeskd[tui]'
   Without it: zendeskctl watch
 """
 _NO_TERMINAL: Final = """zendeskd-tui: this is no terminal that a dashboard can be drawn on ({why}).
-  use zendeskctl watch
+  use {zendeskctl} watch
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point. -> exit code: 0; 2 for usage, no terminal, no Textual; 3 or 4 where ssh does not get through."""
+def main(argv: Sequence[str] | None = None, *, farewell: str = FAREWELL) -> int:
+    """The entry point; `farewell` is said after `q`. -> exit code: 0; 2 for usage, no terminal, no Textual; 3 or 4
+    where ssh does not get through."""
     open_missing_streams()
     options = _parser().parse_args(argv)
     if why := why_not(sys.stdin, sys.stdout, sys.stderr, os.environ):
-        sys.stderr.write(_NO_TERMINAL.format(why=why))
+        sys.stderr.write(_NO_TERMINAL.format(why=why, zendeskctl=_zendeskctl(options)))
         return USAGE_ERROR
     gc.disable()  # what a start makes stays: to look for rubbish in it would be a tenth of the start
     try:
-        return _started(options)
+        return _started(options, farewell)
     finally:
         gc.enable()
 
 
-def _started(options: argparse.Namespace) -> int:
+def _started(options: argparse.Namespace, farewell: str) -> int:
     try:
         from zendeskd.tui.start import start  # noqa: PLC0415 - so that a missing Textual can be explained
     except ModuleNotFoundError as error:
@@ -45,7 +48,14 @@ def _started(options: argparse.Namespace) -> int:
             raise
         sys.stderr.write(_MISSING)
         return USAGE_ERROR
-    return start(options, os.environ)
+    return start(options, os.environ, farewell)
+
+
+def _zendeskctl(options: argparse.Namespace) -> str:
+    try:
+        return address_of(options.ssh, options.socket, os.environ).zendeskctl
+    except ConfigError:  # which it would tell then
+        return "zendeskctl"
 
 
 def why_not(stdin: TextIO, stdout: TextIO, stderr: TextIO, environ: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from zendeskd.address import Address, address_of
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.present import clean
 from zendeskd.ssh import Tunnel, ending_in_order
-from zendeskd.tui import bindings, choices, config
+from zendeskd.tui import bindings, choices, config, hanging_up
 from zendeskd.tui.app import THEMES, Dashboard, Options
 from zendeskd.tui.program import USAGE_ERROR
 from zendeskd.verbs.exits import Exit, exit_of
@@ -25,8 +25,8 @@ from zendeskd.verbs.exits import Exit, exit_of
 _UNASKED: Final = "ssh asks nothing while the dashboard is on the screen: quit and start again, or use an ssh agent"
 
 
-def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Runs until the person quits. -> exit code."""
+def start(options: argparse.Namespace, environ: Mapping[str, str], farewell: str) -> int:
+    """Runs until the person quits, then says `farewell`. -> exit code."""
     try:
         address = address_of(options.ssh, options.socket, environ)
         chosen = choose(options, environ)
@@ -36,7 +36,7 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             sys.stderr.write(f"zendeskd-tui: {clean(problem)}\n")
         return USAGE_ERROR
     if not address.host:
-        return _run(Dashboard(address, chosen, choices_file=choices_file(environ)), options)
+        return _run(Dashboard(address, chosen, choices_file=choices_file(environ)), options, farewell)
     with ending_in_order():
         try:
             tunnel = Tunnel.opened(address, unasked=_UNASKED, may_ask=True, relay=_relay)
@@ -46,7 +46,9 @@ def start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         with tunnel:
-            return _run(Dashboard(address, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options)
+            return _run(
+                Dashboard(address, chosen, tunnel=tunnel, choices_file=choices_file(environ)), options, farewell
+            )
 
 
 def _relay(line: str) -> None:
@@ -55,11 +57,12 @@ def _relay(line: str) -> None:
     sys.stderr.flush()
 
 
-def _run(app: Dashboard, options: argparse.Namespace) -> int:
+def _run(app: Dashboard, options: argparse.Namespace, farewell: str) -> int:
     app.when_up = look_for_rubbish
-    code = app.run(mouse=not options.no_mouse)
-    if code == 0:
-        sys.stdout.write("The dashboard is closed; syncing goes on.\n")
+    with hanging_up.noticed():
+        code = app.run(mouse=not options.no_mouse)
+    if code == 0 and farewell:
+        sys.stdout.write(f"{farewell}\n")
     return code if code is not None else app.return_code or 0
 
 
