@@ -1,6 +1,7 @@
 """Completion scripts for bash, zsh and fish, made from the verbs' own parsers.
 
-Verbs and options are in the script; organisations are asked, when they are completed, of the daemon that the line names.
+Verbs and options are in the script; organisations are asked, when they are completed, of the daemon that the
+line names.
 Over ssh nobody is asked for a password meanwhile, and none is offered where that takes long.
 """
 

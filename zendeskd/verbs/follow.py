@@ -40,7 +40,10 @@ class Deadline:
         if self._call.monotonic() >= self._at:
             meanwhile = "the daemon is away" if self.is_away else self.meanwhile
             said = self._passed.format(present.took(int(self._seconds * 1000)))
-            raise TimedOut(f"{said}; {meanwhile}" if meanwhile else said, hint=f"{self._call.address.zendeskctl} status shows how things are")
+            raise TimedOut(
+                f"{said}; {meanwhile}" if meanwhile else said,
+                hint=f"{self._call.address.zendeskctl} status shows how things are",
+            )
 
     def pause(self, seconds: float) -> None:
         """Wait so long, or until the deadline, which raises TimedOut."""

@@ -64,7 +64,9 @@ def _add(call: Call) -> Exit:
     call.terminal.line(f"{present.clean(reply.id)}: added")
     call.terminal.lines(described(reply, call.now()))
     if credential is None:
-        call.terminal.say(f"It waits for credentials: {call.address.zendeskctl} credentials set {present.clean(reply.id)}")
+        call.terminal.say(
+            f"It waits for credentials: {call.address.zendeskctl} credentials set {present.clean(reply.id)}"
+        )
     return Exit.OK
 
 
