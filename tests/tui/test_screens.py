@@ -379,6 +379,25 @@ def test_who_may_use_the_socket(scripted: ScriptedDaemon, access: wire.SocketAcc
     asyncio.run(drive())
 
 
+@pytest.mark.parametrize("size", [(100, 30), (80, 24), (60, 12), (50, 12), (40, 10)])
+def test_first_line_and_keys_stay_where_they_are_at_every_size(scripted: ScriptedDaemon, size: tuple[int, int]) -> None:
+    async def drive() -> None:
+        history(scripted)
+        async with driven(scripted, size) as one:
+            await opened(one)
+            await one.until(lambda: "running" in one.line("  8815"), "a run in the list")
+            for _ in range(5):
+                await one.press("end", "home")
+            lines = one.text().splitlines()
+            assert lines[0].startswith("Organisations › acme-eu") and "esc Back" in lines[-1]
+            scripted.stop()
+            await one.until(lambda: not one.app.fleet.is_live, "the loss")
+            await one.pass_time(40)
+            assert one.text().splitlines()[0].startswith("zendeskd · NOT CONN")
+
+    asyncio.run(drive())
+
+
 def test_every_screen_survives_a_lost_connection_and_small_terminals(scripted: ScriptedDaemon) -> None:
     async def drive(keys: list[str], words: str) -> None:
         history(scripted)
