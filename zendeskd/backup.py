@@ -147,11 +147,11 @@ class Backups:
             self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             for leftover in self.folder.glob(".zendeskd-*.db.partial*"):  # of a daemon that was killed
                 leftover.unlink(missing_ok=True)
-            with self._database.snapshot() as source:
+            with self._database.reading() as source:
                 # what the other disk refuses must not pass for trouble of the database
                 try:
                     self._refuse_without_room(copies.bytes_of(source))
-                    size = copies.write_copy(source, partial, stop=self._stop)
+                    size = copies.write_copy(source, partial, stop=self._stop, beside_writers=self._end_without_room)
                 except (sqlite3.Error, OSError) as error:
                     raise _refused(path, error) from error
             copies.put_in_place(partial, path)
@@ -167,6 +167,15 @@ class Backups:
             raise StorageError(
                 f"A backup of {_mb(size)} MB does not fit into {self.folder}: {_mb(free)} MB are free, and "
                 f"{_mb(self._room_left)} MB are left for the sync.",
+                hint="Make room there, or keep fewer backups: [backup] keep.",
+            )
+
+    def _end_without_room(self) -> None:
+        """The database's log grows meanwhile, often on the same disk."""
+        free = shutil.disk_usage(self.folder).free
+        if free < self._room_left // 2:
+            raise StorageError(
+                f"The backup was ended for the sync to go on: {_mb(free)} MB were free in {self.folder}.",
                 hint="Make room there, or keep fewer backups: [backup] keep.",
             )
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fixtures.stores import NOW, add_organization, begin_run, is_consistent, record, table, write
 from tests.waiting import wait_for
+from zendeskd import copies
 from zendeskd.backup import Backup, Backups, found, is_overdue
 from zendeskd.cron import CronExpression
 from zendeskd.db import Database
@@ -248,6 +252,89 @@ def test_a_disk_that_fills_up_half_way_leaves_no_file(database: Database, pages:
     trouble, database_trouble, left = (part.strip() for part in done.stdout.splitlines()[-1].split("|"))
     assert "could not be written" in trouble
     assert (database_trouble, left) == ("None", "")
+
+
+def test_a_disk_that_fills_up_meanwhile_is_left_to_the_sync(
+    make: Make, database: Database, pages: RunPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database's log grows while it is copied, and its writes must not fail for a backup."""
+    fill(pages, 100)
+    looks: list[int] = []
+
+    def usage(_: object) -> object:
+        looks.append(0)
+        free = 2**40 if len(looks) == 1 else 99 * 2**20
+        return shutil._ntuple_diskusage(2**41, 2**40, free)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    backups = make()
+    failed = one_more(backups)
+    assert failed.trouble == f"The backup was ended for the sync to go on: 99 MB were free in {backups.folder}."
+    assert (names(backups.folder), database.trouble) == ([], None)
+
+
+class Rests(threading.Event):
+    """How long a copy wanted to rest after each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_s: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked_s.append(timeout or 0.0)
+        return False
+
+
+@pytest.mark.parametrize("beside_writers", [True, False])
+def test_a_copy_rests_longer_than_it_works_for_those_who_write(
+    database: Database, pages: RunPages, tmp_path: Path, beside_writers: bool
+) -> None:
+    fill(pages, 30)
+    rests = Rests()
+    began = time.monotonic()
+    with database.reading() as source:
+        ask = (lambda: None) if beside_writers else None
+        copies.write_copy(source, tmp_path / "copy.db", stop=rests, beside_writers=ask)
+    worked_s = time.monotonic() - began
+    assert len(rests.asked_s) > 20, "in small steps"
+    if beside_writers:
+        assert 0 < sum(rests.asked_s) <= 3 * worked_s
+    else:
+        assert sum(rests.asked_s) == 0
+
+
+def test_a_rest_is_three_times_the_work_and_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    instants = iter([0.0, 0.1, 5.0, 5.02, 7.0, 67.0, 80.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(instants))
+    rests = Rests()
+    pace = copies._Pace(rests, copies._YIELDED)
+    assert [pace.rest() for _ in range(3)] == [False] * 3
+    assert rests.asked_s == pytest.approx([0.3, 0.06, 1.0])
+
+
+def test_the_log_of_the_database_is_held_while_it_is_read_and_not_while_the_copy_is_checked(
+    database: Database, pages: RunPages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(pages, 2)
+    held: list[bool] = []
+    check = copies._check
+
+    def looked_at(*given: Any) -> None:
+        held.append(source.in_transaction)
+        check(*given)
+
+    monkeypatch.setattr(copies, "_check", looked_at)
+    with database.reading() as source:
+        copies.write_copy(source, tmp_path / "copy.db", stop=threading.Event())
+    assert held == [False]
+
+
+def test_a_backup_asks_for_no_longer_hold(make: Make, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: Database) -> None:
+        raise AssertionError("the whole backup would be one transaction")
+
+    monkeypatch.setattr(Database, "snapshot", never)
+    assert one_more(make()).trouble is None
 
 
 KILLED = """
