@@ -27,6 +27,7 @@ from zendeskd.tui import choices
 from zendeskd.tui.actions import Actions
 from zendeskd.tui.bindings import EVERYWHERE
 from zendeskd.tui.choices import Choices
+from zendeskd.tui.keyboard import Keyboard, Through, Typed
 from zendeskd.tui.link import DELAYS_S, FROZEN_S, Link, Severity
 from zendeskd.tui.palette import Palette
 from zendeskd.tui.screens.acting import Acting
@@ -103,6 +104,7 @@ class Dashboard(App[int]):
         self._clock, self._monotonic = clock, monotonic
         self._key_at = self._drawn_at = float("-inf")
         self._frame: Timer | None = None
+        self._keyboard = Keyboard(self, super().on_event)
         here = socket if isinstance(socket, Address) else Address(socket)
         self.address = here if tunnel is None else tunnel.address
         self.client = AsyncClient(
@@ -149,7 +151,13 @@ class Dashboard(App[int]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self._key_at = self._monotonic()
-        await super().on_event(event)
+        if isinstance(event, Typed) and not event.is_forwarded:
+            await self._keyboard.take(event)
+        else:
+            await super().on_event(event)
+
+    def on_keyboard_through(self, message: Through) -> None:
+        self._keyboard.through(message)
 
     # --- drawing --------------------------------------------------------------------------------------------------
 

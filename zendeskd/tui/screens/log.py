@@ -12,6 +12,7 @@ from textual.widgets import Input
 from zendeskd.tui.bindings import BACK, FOLLOW, READING, WRAP
 from zendeskd.tui.log_lines import LEVELS
 from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.widgets.field import Field
 from zendeskd.tui.widgets.log import LogView
 from zendeskd.tui.widgets.painting import entitle
 
@@ -42,10 +43,9 @@ class LogScreen(Framed):
         )
         log.add_class("panel")
         yield log
-        yield Input(placeholder="find", id="find", compact=True)
+        yield Field("find", id="find")
 
     def on_mount(self) -> None:
-        self.query_one("#find").display = False
         log = self.query_one(LogView)
         log.again()
         log.focus()
@@ -76,9 +76,7 @@ class LogScreen(Framed):
         log.wrap(not log.is_wrapping)
 
     def action_search(self) -> None:
-        found = self.query_one("#find", Input)
-        found.display = True
-        self.set_focus(found)
+        self.query_one(Field).open()
 
     def action_find(self, by: int) -> None:
         log = self.query_one(LogView)
@@ -93,14 +91,13 @@ class LogScreen(Framed):
         self.action_find(-1)
 
     def _close_search(self) -> None:
-        self.query_one("#find").display = False
-        self.query_one(LogView).focus()
+        self.query_one(Field).close(self.query_one(LogView))
 
     def action_back(self) -> None:
-        if self.query_one("#find").display:
+        if self.query_one(Field).is_open:
             self._close_search()
         elif self.query_one(LogView).words:
-            self.query_one("#find", Input).value = ""
+            self.query_one(Field).value = ""
         else:
             super().action_back()
 

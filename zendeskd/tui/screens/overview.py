@@ -20,6 +20,7 @@ from zendeskd.tui.listing import BY_COLUMN, Listing
 from zendeskd.tui.screens import copying
 from zendeskd.tui.screens.acting import Acting
 from zendeskd.tui.state import Key, key_of
+from zendeskd.tui.widgets.field import Field
 from zendeskd.tui.widgets.grid import Grid, GridRow
 from zendeskd.tui.widgets.lines import Counts, Lines, Note
 from zendeskd.tui.widgets.log import LogView
@@ -69,7 +70,7 @@ class Overview(Acting):
         with Vertical(id="organisations", classes="panel"):
             yield Grid(rows.columns(98, 0), ascii_only=self._ascii)
             yield Note("", id="note")
-        yield Input(placeholder="words, !word, state:failing, system:, last:", id="filter", compact=True)
+        yield Field("words, !word, state:failing, system:, last:", id="filter")
         yield Lines(self._sentences, id="sentences")
         log = LogView(self._fleet, self._time, self.dashboard.client.logs, id="log", ascii_only=self._ascii)
         log.can_focus = False
@@ -77,7 +78,6 @@ class Overview(Acting):
         yield log
 
     def on_mount(self) -> None:
-        self.query_one("#filter").display = False
         self.query_one(Grid).focus()
         self._title_log()
 
@@ -243,9 +243,9 @@ class Overview(Acting):
             copying.offer(self.dashboard, rows.copies(item, self.dashboard.address.zendeskctl))
 
     def action_filter(self) -> None:
-        field = self.query_one("#filter", Input)
-        field.value, field.display = self.listing.filter, True
-        self.set_focus(field)  # now, so that what is typed behind the slash is not taken for keys
+        field = self.query_one(Field)
+        field.value = self.listing.filter
+        field.open()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._arrange(replace(self.listing, filter=event.value.strip()))
@@ -254,12 +254,11 @@ class Overview(Acting):
         self._close_filter()
 
     def _close_filter(self) -> None:
-        self.query_one("#filter").display = False
-        self.query_one(Grid).focus()
+        self.query_one(Field).close(self.query_one(Grid))
 
     def action_back(self) -> None:
         """First out of the filter, then off the marks; there is nothing behind this screen."""
-        if self.query_one("#filter").display or self.listing.filter or self.listing.only_problems:
+        if self.query_one(Field).is_open or self.listing.filter or self.listing.only_problems:
             self._close_filter()
             self._arrange(replace(self.listing, filter="", only_problems=False))
         elif self.marked:

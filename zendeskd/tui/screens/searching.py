@@ -13,6 +13,7 @@ from zendeskd import present
 from zendeskd.tui import finding
 from zendeskd.tui.bindings import BACK, SEARCHING, WRAP
 from zendeskd.tui.screens.framed import Framed
+from zendeskd.tui.widgets.field import Field
 from zendeskd.tui.widgets.painting import subtitle
 from zendeskd.tui.widgets.reading import Reading
 
@@ -27,11 +28,10 @@ class Searching(Framed):
         self._words = tuple(word for word in words if finding.words([word]) is not None)
         self.typed = ""
 
-    def find_field(self) -> Input:
-        return Input(placeholder="search", id="find", compact=True)
+    def find_field(self) -> Field:
+        return Field("search", id="find")
 
     def on_mount(self) -> None:
-        self.query_one("#find").display = False
         self._mark()
 
     @property
@@ -48,9 +48,7 @@ class Searching(Framed):
     # --- keys -----------------------------------------------------------------------------------------------------
 
     def action_search(self) -> None:
-        field = self.query_one("#find", Input)
-        field.display = True
-        self.set_focus(field)  # now: what is typed behind the slash is no keys
+        self.query_one(Field).open()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.value.strip() != self.typed:
@@ -84,16 +82,15 @@ class Searching(Framed):
 
     def action_back(self) -> None:
         """First out of the search, then off what was typed, then away."""
-        if self.query_one("#find").display:
+        if self.query_one(Field).is_open:
             self._close_search()
         elif self.typed:
-            self.query_one("#find", Input).value = ""
+            self.query_one(Field).value = ""
         else:
             super().action_back()
 
     def _close_search(self) -> None:
-        self.query_one("#find").display = False
-        self.query_one(Reading).focus()
+        self.query_one(Field).close(self.query_one(Reading))
 
     # --- what is said of it ---------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.timer import Timer
-from textual.widgets import Input
 
 from zendeskd import present, wire
 from zendeskd.client import DaemonUnreachable
@@ -23,6 +22,7 @@ from zendeskd.tui.screens import copying
 from zendeskd.tui.screens.framed import Framed
 from zendeskd.tui.screens.record import RecordScreen
 from zendeskd.tui.state import Key, key_of
+from zendeskd.tui.widgets.field import Field
 from zendeskd.tui.widgets.grid import Grid, GridRow
 from zendeskd.tui.widgets.lines import Lines, Note
 from zendeskd.tui.widgets.painting import entitle, two_ends, wrapped
@@ -75,10 +75,9 @@ class TicketsScreen(Framed):
             yield Grid(records.columns(98), ascii_only=self._voice.ascii_only)
             yield Note("", id="note")
         yield Lines(self._said, id="said")
-        yield Input(placeholder=search.PLACEHOLDER, id="search", compact=True)
+        yield Field(search.PLACEHOLDER, id="search")
 
     def on_mount(self) -> None:
-        self.query_one("#search").display = False
         self.query_one(Grid).focus()
         self._begin()
 
@@ -302,9 +301,7 @@ class TicketsScreen(Framed):
         self.draw_frame()
 
     def action_search(self) -> None:
-        field = self.query_one("#search", Input)
-        field.display = True
-        self.set_focus(field)
+        self.query_one(Field).open()
 
     def on_input_changed(self) -> None:
         if self._typing is not None:
@@ -312,7 +309,7 @@ class TicketsScreen(Framed):
         self._typing = self.set_timer(DEBOUNCE_S, self._search)
 
     def _search(self) -> None:
-        typed = " ".join(self.query_one("#search", Input).value.split())
+        typed = " ".join(self.query_one(Field).value.split())
         if typed != self._typed:
             self._typed = typed
             self._begin()
@@ -323,13 +320,12 @@ class TicketsScreen(Framed):
         self._close_search()
 
     def _close_search(self) -> None:
-        self.query_one("#search").display = False
-        self.query_one(Grid).focus()
+        self.query_one(Field).close(self.query_one(Grid))
 
     def action_back(self) -> None:
         """First out of the search."""
-        field = self.query_one("#search", Input)
-        if not field.display and not self._typed:
+        field = self.query_one(Field)
+        if not field.is_open and not self._typed:
             super().action_back()
             return
         field.value = ""
