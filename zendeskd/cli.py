@@ -123,7 +123,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from zendeskd import daemon, logs, restore
+    from zendeskd import backup_file, daemon, logs, present, restore
     from zendeskd.doctor.service import become_owner
     from zendeskd.models import utcnow
 
@@ -137,8 +137,8 @@ def _restore(options: argparse.Namespace) -> int:
         )
     become_owner(config.state_dir)
     with daemon.locked(config):
-        plan = restore.examine(config, file)
-        _print(*plan.lines(config.database_path))
+        plan = backup_file.examine(config, file)
+        _print(*map(present.clean, plan.lines(config.database_path)))
         if plan.unopened is not None and not options.force:
             hint = plan.unopened.hint or "Put the right master.key back first."
             raise Conflict(
@@ -149,9 +149,9 @@ def _restore(options: argparse.Namespace) -> int:
             _say("zendeskd: nothing was changed")
             return FAILED
         done = restore.put_back(config, plan, utcnow())
-    _print(f"done     {config.database_path} is the backup now")
+    _print(present.clean(f"done     {config.database_path} is the backup now"))
     if done.aside is not None:
-        _print(f"kept     the database before: {done.aside}")
+        _print(present.clean(f"kept     the database before: {done.aside}"))
     if unknown := plan.refresh_tokens - done.known_tokens:
         _print(
             f"tokens   {unknown} of {plan.refresh_tokens} OAuth refresh tokens may have been used up since the backup;"

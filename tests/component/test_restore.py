@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -70,6 +74,10 @@ class Host:
             self.pages += 1
             pages = store.pages.open(store.fleet.integration("acme", "zendesk"), 1)
             write(pages, [record(self.pages * 10 + each) for each in range(3)], cursor=f"page {self.pages}")
+
+    def store_page_again(self) -> None:
+        self.pages -= 1
+        self.store_page()
 
     def back_up(self) -> None:
         self.backup.unlink(missing_ok=True)
@@ -194,6 +202,126 @@ def test_what_one_that_was_killed_left_is_no_hindrance(host: Host) -> None:
     assert host.contents() == (3, "page 1")
 
 
+STEPS = """
+import os, sys
+from zendeskd import cli
+
+def dying(module, name, after):
+    call = getattr(module, name)
+    def one(*given, **named):
+        if not any("zendeskd.db" in os.fsdecode(each) for each in given if isinstance(each, (str, bytes, os.PathLike))):
+            return call(*given, **named)
+        steps[0] += 1
+        is_last = steps[0] == last
+        if is_last and not after:
+            os._exit(9)
+        try:
+            return call(*given, **named)
+        finally:
+            if is_last:
+                os._exit(9)
+    setattr(module, name, one)
+
+steps, last, after = [0], int(sys.argv[1]), sys.argv[2] == "after"
+for name in ("link", "replace", "rename", "unlink", "open"):
+    dying(os, name, after)
+sys.exit(cli.main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_any_step_there_is_the_database_before_or_the_backup(host: Host, moment: str) -> None:
+    folders = [f"--config={host.config}", f"--state-dir={host.state}", f"--runtime-dir={host.state}"]
+    found = []
+    for last in range(1, 40):
+        # a log with something in it, as a daemon leaves it that was killed
+        with host.database() as database:
+            Store(database).audit.write(
+                now=NOW, uid=0, user="ana", pid=1, operation="x", target="", detail="", outcome=200
+            )
+            for end in ("", "-wal"):
+                shutil.copy(f"{host.path}{end}", f"{host.path}.busy{end}")
+        for end in ("", "-wal"):
+            Path(f"{host.path}.busy{end}").replace(f"{host.path}{end}")
+        command = [sys.executable, "-c", STEPS, str(last), moment, "restore", str(host.backup), "--yes", *folders]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in (0, 9), done.stderr
+        assert host.path.exists(), f"step {last}"
+        found.append(host.contents())
+        assert found[-1] in [(6, "page 2"), (3, "page 1")], f"step {last}"
+        if done.returncode == 0:
+            break
+        if found[-1] == (3, "page 1"):
+            host.store_page_again()
+    assert done.returncode == 0, "it came to its end"
+    assert found.count((6, "page 2")) > 3
+    assert not list(host.state.glob(".zendeskd.db.restoring*"))
+    for aside in host.state.glob("zendeskd.db.before-restore-*"):
+        assert not aside.samefile(host.path)
+
+
+def test_ended_by_hand_in_the_last_moment_it_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copies, "put_in_place", interrupted)
+    before = sorted(host.state.iterdir())
+    assert host.restore("--yes") == 130
+    assert [path for path in sorted(host.state.iterdir()) if path.name != "zendeskd.lock"] == before
+    assert host.contents() == (6, "page 2")
+
+
+def test_a_damaged_database_has_its_log_again_if_it_could_not_be_replaced(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    log = host.path.with_name("zendeskd.db-wal")
+    host.path.write_bytes(b"not a database any more" * 1000)
+    log.write_bytes(b"nor is this a log" * 1000)
+    monkeypatch.setattr(copies, "put_in_place", full)
+    assert host.restore("--yes") == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert log.read_bytes().startswith(b"nor is this")
+    assert not list(host.state.glob("zendeskd.db.before-restore-*"))
+
+
+def test_a_database_that_another_program_reads_from_its_log_is_not_taken_apart(host: Host, capsys: Printed) -> None:
+    with contextlib.closing(sqlite3.connect(host.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM flow_records").fetchone() == (6,)
+        with contextlib.closing(sqlite3.connect(host.path)) as writer, writer:
+            writer.execute("UPDATE organizations SET name = 'Renamed'")
+        assert host.restore("--yes") == 1
+        said = capsys.readouterr().err
+        assert "another program reads it" in said
+        assert "fuser" in said
+    assert host.contents() == (6, "page 2")
+    with host.database() as database:
+        assert table(database, "SELECT name FROM organizations") == [("Renamed",)]
+
+
+def test_a_database_on_another_disk_stays_there(host: Host, tmp_path: Path) -> None:
+    other = tmp_path / "disk" / "tickets.db"
+    other.parent.mkdir()
+    host.path.rename(other)
+    host.path.symlink_to(other)
+    assert host.restore("--yes") == 0
+    assert host.path.is_symlink()
+    assert host.contents(other) == (3, "page 1")
+    (aside,) = other.parent.glob("tickets.db.before-restore-*")
+    assert host.contents(aside) == (6, "page 2")
+
+
+@pytest.mark.parametrize("name", ["50% of it?.db", "two words.db", "a\nb\x1b[31m#.db"])
+def test_odd_names_are_names(host: Host, capsys: Printed, tmp_path: Path, name: str) -> None:
+    file = host.backup.rename(tmp_path / name)
+    assert host.restore("--yes", file=file) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert host.contents() == (3, "page 1")
+
+
 def test_refresh_tokens_that_were_renewed_since_are_not_lost(tmp_path: Path, capsys: Printed) -> None:
     host = Host(tmp_path).make(REFRESH)
     renewed = host.sealed({**REFRESH, "refreshToken": "r2"})
@@ -292,11 +420,13 @@ def test_files_that_are_no_backup(host: Host, capsys: Printed, tmp_path: Path) -
         connection.execute("CREATE TABLE songs (title)")
     text.write_text("these are notes\n" * 500)
     empty.write_text("")
+    os.mkfifo(pipe := tmp_path / "pipe")
     for file, said in [
         (other, "is not a database of zendeskd"),
         (empty, "is not a database of zendeskd"),
         (text, "is damaged, or no database"),
         (tmp_path, "Is a directory"),
+        (pipe, "It is not a file"),
         (tmp_path / "missing", "No such file"),
         (host.path, "is the database itself"),
     ]:
