@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -59,9 +58,10 @@ class Tunnel:
         self.address = address
         self._unasked = unasked
         try:
-            self._folder = folder = ssh_process.new_folder(environ)
+            self._folder = ssh_process.new_folder(environ)
         except OSError as error:
             raise DaemonUnreachable("refused", f"there is no room for a socket ({error})") from None
+        folder = self._folder.path
         self._places = Places(folder / "s", folder / "m", folder / "said")
         self.socket = self._places.socket
         self._process: subprocess.Popen[bytes] | None = None
@@ -138,7 +138,7 @@ class Tunnel:
     def close(self) -> None:
         """End ssh and leave nothing behind. May be called twice."""
         self._end()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +192,7 @@ class Tunnel:
         try:
             self._process = ssh_process.start(ssh, self.address, self._places, may_ask=may_ask, connect_s=connect_s)
         except OSError as error:
-            where = f"{error.strerror or error}: {error.filename or self._folder}"
+            where = f"{error.strerror or error}: {error.filename or self._folder.path}"
             raise DaemonUnreachable("refused", f"ssh cannot be started ({where})") from None
 
     def _end(self) -> None:

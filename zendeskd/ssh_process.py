@@ -6,26 +6,17 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from zendeskd.address import Address
+from zendeskd.throwaway import Throwaway
+from zendeskd.tied import tied
 
 CONNECT_S: Final = 15
 """ssh's own time for one address of the host."""
-
-_BECOME_SSH: Final = """import os, sys
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 15)
-except (ImportError, OSError, AttributeError):
-    pass
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class Places(NamedTuple):
@@ -43,16 +34,13 @@ def program() -> str | None:
 def start(ssh: str, address: Address, places: Places, *, may_ask: bool, connect_s: int) -> subprocess.Popen[bytes]:
     """ssh, on its way up. `may_ask`: it keeps the terminal, to ask on it. Raises OSError.
 
-    It is started by a Python that asks the kernel to end it with this process (prctl(2), PR_SET_PDEATHSIG) and becomes
-    ssh: a child of ours could not ask for itself between fork and exec, for there are threads. To let ssh run a command
-    that waits for the end of its input would need an account that may run commands; `-N` needs none. The kernel goes by
-    the thread that calls this."""
-    become = [sys.executable, "-I", "-S", "-c", _BECOME_SSH, str(os.getpid())]
+    It ends with the thread that calls this (see `tied`). To let it run a command that waits for the end of its input
+    would need an account that may run commands; `-N` needs none."""
     quiet = {} if may_ask else {"SSH_ASKPASS_REQUIRE": "never"}
     _have_folder(places.socket.parent)
     with places.said.open("ab") as said:
         return subprocess.Popen(
-            [*become, ssh, *_options(address, places, may_ask, connect_s), "--", address.host],
+            tied([ssh, *_options(address, places, may_ask, connect_s), "--", address.host]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
@@ -108,9 +96,9 @@ def _words(settings: Mapping[str, str]) -> list[str]:
 # --- the folder -------------------------------------------------------------------------------------------------------
 
 
-def new_folder(environ: Mapping[str, str]) -> Path:
-    """A new folder that is the caller's alone."""
-    return Path(tempfile.mkdtemp(prefix="zendeskd-", dir=_short_folder(environ)))
+def new_folder(environ: Mapping[str, str]) -> Throwaway:
+    """A new folder that is the caller's alone. Raises OSError."""
+    return Throwaway("zendeskd-ssh-", _short_folder(environ))
 
 
 def _short_folder(environ: Mapping[str, str]) -> str:

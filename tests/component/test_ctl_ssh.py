@@ -170,6 +170,18 @@ def test_no_ssh_is_left_behind_by_what_ends_it(sshd: Sshd, scripted: ScriptedDae
         scripted.start()
 
 
+def test_what_was_killed_is_cleared_up_by_the_next(sshd: Sshd, scripted: ScriptedDaemon, short_dir: Path) -> None:
+    scripted.answer("sync_status", mockup.listing())
+    scripted.answer("events", mockup.hello())
+    with subprocess.Popen([sys.executable, "-m", "zendeskd.ctl", "watch", *there(scripted)]) as watching:
+        wait_for(lambda: scripted.streams, "the stream")
+        watching.kill()
+    wait_for(lambda: not sshd.clients(), "the end of ssh")
+    assert len(list(short_dir.glob("zendeskd-ssh-*"))) == 1
+    assert carry_out("status", *there(scripted)).code == 0
+    assert not list(short_dir.glob("zendeskd-ssh-*"))
+
+
 def test_without_it_nothing_more_is_loaded() -> None:
     code = "import sys, zendeskd.ctl, zendeskd.client; print(*(name for name in sys.modules if 'ssh' in name))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

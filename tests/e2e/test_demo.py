@@ -188,3 +188,37 @@ def test_the_pictures_are_made_from_the_real_programs(short_dir: Path, tmp_path:
     for svg in drawn.values():
         assert "http" not in svg.replace("http://www.w3.org/", "")
     nothing_is_left(short_dir)
+
+
+def test_kill_9_takes_the_daemon_and_the_dashboard_and_the_next_demo_clears_up(
+    on_terminal: Callable[..., Terminal], short_dir: Path
+) -> None:
+    terminal = on_terminal()
+    terminal.until("connected", "globex", timeout_s=90)
+    assert len(processes_of(short_dir)) >= 2
+    terminal.process.kill()
+    wait_for(lambda: not processes_of(short_dir), "the end of the daemon and the dashboard", 60)
+    (left,) = short_dir.glob("zendeskd-demo-*")
+    again = on_terminal("--no-dashboard")
+    again.until("Setting up")
+    wait_for(lambda: not left.exists(), "the old folder to be removed", 30)
+    again.type("\x03")
+    assert again.ended(60) in {0, 130}
+    nothing_is_left(short_dir)
+
+
+def test_a_folder_with_a_name_too_long_for_a_socket(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    environ = {**os.environ, "TMPDIR": str(long)}
+    done = subprocess.run([*DEMO, "--once"], capture_output=True, text=True, timeout=200, check=False, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_folder_at_all_is_told() -> None:
+    script = "import sys, tempfile; tempfile.tempdir = '/none'; from zendeskd.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", script, "demo", "--once"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "the demo has no room for its files (No such file or directory)" in done.stderr and "TMPDIR" in done.stderr
+    assert "Traceback" not in done.stderr

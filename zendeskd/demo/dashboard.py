@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Final, TextIO
 
 from zendeskd.demo.stage import Stage
+from zendeskd.tied import tied
 
 _DASHBOARD: Final = "import sys; from zendeskd.tui.program import main; sys.exit(main(farewell=''))"
 """Its own last words are that syncing goes on, which is not so here."""
@@ -36,7 +37,7 @@ def open_on(stage: Stage) -> int:
     # a filter that is kept from a real fleet would hide the made-up one
     environ = {**os.environ, "XDG_STATE_HOME": str(stage.folder)}
     with _quiet(stage), _restored():
-        process = subprocess.Popen(command, env=environ)
+        process = subprocess.Popen(tied(command), env=environ)
         try:
             while process.poll() is None:
                 if stage.ending.is_set():

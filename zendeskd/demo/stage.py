@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,25 +16,35 @@ from typing import Final, Self
 
 import msgspec
 
-from zendeskd import __version__, wire
+from zendeskd import __version__, paths, wire
 from zendeskd.client import Client
 from zendeskd.demo.cast import Cast, Player
 from zendeskd.demo.ending import Ending
-from zendeskd.errors import ZendeskdError
+from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.simulator import Account, Simulator
+from zendeskd.throwaway import Throwaway
+from zendeskd.tied import tied
 
 READY_WITHIN_S: Final = 30.0
 ENDS_WITHIN_S: Final = 30.0
+_BELOW_BYTES: Final = len("/zendeskd-demo-12345678/run/control.sock")
 
 
 @contextlib.contextmanager
 def throwaway() -> Iterator[Path]:
-    """A new folder that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="zendeskd-demo-"))
+    """A new folder that is gone afterwards; after `kill -9`, with the next demo. Raises ZendeskdError if none can be
+    made."""
     try:
-        yield folder
+        parent = tempfile.gettempdir()
+        room = len(os.fsencode(parent)) <= paths.SOCKET_PATH_LIMIT - _BELOW_BYTES
+        folder = Throwaway("zendeskd-demo-", parent if room else "/tmp")  # noqa: S108 - a folder of our own in it
+    except OSError as error:
+        why = f"the demo has no room for its files ({error.strerror or error})"
+        raise ConfigError(why, hint="name a folder for them: TMPDIR=...") from None
+    try:
+        yield folder.path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
 
 
 class Stage:
@@ -130,7 +139,12 @@ class Stage:
         with (self.folder / "daemon.stderr").open("wb") as stderr:
             # a session of its own: ctrl+c and a terminal that hangs up are for the demo, which then ends it
             return subprocess.Popen(
-                command, env=environ, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, start_new_session=True
+                tied(command),
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                start_new_session=True,
             )
 
     def _await_ready(self) -> None:
