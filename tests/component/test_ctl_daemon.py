@@ -151,7 +151,7 @@ GOOD = mockup.backup(finished_at=mockup.ago(seconds=1), requested_by="ana (cli)"
 
 
 def asked_for_a_backup(scripted: ScriptedDaemon, *known: wire.BackupStatus | None, joined: bool = False) -> None:
-    accepted = wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.ago(seconds=3), joined=joined)
+    accepted = wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.backup().started_at, joined=joined)
     scripted.answer("backup", accepted)
     scripted.answer("status", *(mockup.daemon(backup=each) for each in known))
     scripted.answer("events", mockup.hello())
@@ -173,6 +173,21 @@ def _tell(scripted: ScriptedDaemon, one: wire.Backup) -> None:
     wait_for(lambda: scripted.streams, "the follower")
     event = wire.Event(seq=8, event="daemon", at=mockup.ago(), message="backup made", backup=one)
     scripted.publish(event, msgspec.structs.replace(event, seq=9))
+
+
+def test_one_that_ended_in_the_same_second_is_not_taken_for_it(
+    scripted: ScriptedDaemon, zendeskctl: Zendeskctl
+) -> None:
+    """Both have one path."""
+    before = mockup.backup(started_at=mockup.ago(hours=6, milliseconds=300), trouble="It does not fit.")
+    asked_for_a_backup(
+        scripted,
+        msgspec.structs.replace(going_on(), recent=[before]),
+        msgspec.structs.replace(going_on(), recent=[before]),
+        mockup.backups(GOOD, before),
+    )
+    threading.Timer(0.1, lambda: _tell(scripted, GOOD)).start()
+    assert zendeskctl("backup").code == 0
 
 
 def test_a_backup_as_a_document(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:

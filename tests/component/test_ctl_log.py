@@ -92,6 +92,19 @@ def test_nothing_there_and_why(scripted: ScriptedDaemon, zendeskctl: Zendeskctl)
     assert zendeskctl("log").code == 1
 
 
+def test_an_unknown_organisation_is_told_however_long_the_log_is(
+    scripted: ScriptedDaemon, zendeskctl: Zendeskctl
+) -> None:
+    """A daemon that has to look through a long log in several goes does not say at the first that it knows no such."""
+    refused = wire.Problem(title="", status=404, code="not_found", detail="There is no organisation acmee.")
+    scripted.answer("logs", reply(next="7-ff", complete=False), reply(), refused)
+    done = zendeskctl("log", "acmee")
+    assert (done.code, done.out) == (5, "")
+    assert "There is no organisation acmee." in done.err
+    last = scripted.asked_for("logs")[-1].query
+    assert last == {"organizationId": "acmee", "until": "1970-01-01T00:00:00.000Z", "limit": "1"}
+
+
 def test_a_cut_is_told(scripted: ScriptedDaemon, zendeskctl: Zendeskctl) -> None:
     scripted.answer("logs", reply(*LINES, next="5-5"))
     assert zendeskctl("log", "--since", "1h", "-n", "4").err == "Older lines are left out: -n 8 shows more.\n"

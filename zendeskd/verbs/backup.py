@@ -41,9 +41,9 @@ def _ended(call: Call, accepted: wire.BackupAccepted, deadline: Deadline) -> wir
                 continue
             known = call.daemon.status().backup
             for one in known.recent if known is not None else ():
-                if one.path == accepted.path:
+                if _is(one, accepted):
                     return one
-            if known is None or known.running is None or known.running.path != accepted.path:
+            if known is None or known.running is None or not _is(known.running, accepted):
                 break
     return wire.Backup(
         path=accepted.path,
@@ -55,6 +55,11 @@ def _ended(call: Call, accepted: wire.BackupAccepted, deadline: Deadline) -> wir
         trouble="the daemon went away before it had ended",
         hint="zendeskctl backup makes another",
     )
+
+
+def _is(one: wire.Backup, accepted: wire.BackupAccepted) -> bool:
+    """Two of one second have one path."""
+    return (one.path, one.started_at) == (accepted.path, accepted.started_at)
 
 
 VERBS: Final = (

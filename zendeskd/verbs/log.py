@@ -20,6 +20,7 @@ ALIASES: Final = {"warn": "warning", "err": "error"}
 MOST: Final = 20_000
 """Lines that are read at once at most."""
 
+_BEFORE_ALL: Final = "1970-01-01T00:00:00.000Z"
 _FEW: Final = 50
 _PAGE: Final = 1000
 _TONES: Final[Mapping[str, Tone]] = {"debug": "dim", "warning": "warn", "error": "bad", "critical": "bad"}
@@ -52,6 +53,8 @@ def read(
         page = call.daemon.logs(orgs, run=run, level=level, since=wanted_since, limit=limit, after=after)
         lines += page.items
         if page.next is None or len(lines) >= most or page.next == after:
+            if orgs and not lines and after is not None:  # only what is looked through in one go names an unknown one
+                call.daemon.logs(orgs, until=_BEFORE_ALL, limit=1)
             return msgspec.structs.replace(page, items=lines)
         after = page.next
 
