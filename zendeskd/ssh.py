@@ -44,6 +44,7 @@ END_S: Final = 3.0
 HELD_S: Final = 0.3
 """What ssh says is shown only if it goes on after that: if it ended, the error says it."""
 _HEARD_BYTES: Final = 1 << 20
+_READ_BYTES: Final = 1 << 16
 
 
 class NotLetIn(DaemonUnreachable):
@@ -177,7 +178,9 @@ class Tunnel:
             said = self._heard()
             if (code := self._process.poll()) is not None:
                 raise self._failed(said, code)
-            if time.monotonic() >= until or (not is_there and "Could not request local forwarding" in said):
+            is_flooding = self._length() > _HEARD_BYTES  # it would fill the disk
+            is_refused = not is_there and "Could not request local forwarding" in said
+            if is_flooding or is_refused or time.monotonic() >= until:
                 self._end()
                 raise self._failed(said, None)
             if may_ask:
@@ -270,9 +273,11 @@ class Tunnel:
                 looking.kill()
 
     def _heard(self, start: int = 0) -> str:
-        """What ssh said since it was started, from that byte on."""
+        """What ssh said since it was started, from that byte on; of very much the end."""
         try:
-            return self._places.said.read_bytes()[start:].decode("utf-8", "replace")
+            with self._places.said.open("rb") as said:
+                said.seek(max(start, self._length() - _READ_BYTES))
+                return said.read(_READ_BYTES).decode("utf-8", "replace")
         except OSError:
             return ""
 

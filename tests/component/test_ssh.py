@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -157,6 +158,18 @@ def test_an_ssh_that_does_not_want_to_end(short_dir: Path, monkeypatch: pytest.M
     fault = refused(make(short_dir / "s"), timeout_s=0.5)
     assert (fault.reason, fault.detail) == ("timeout", f"the ssh connection to {HOST} does not come up")
     assert not running("6543.21")
+
+
+@pytest.mark.parametrize("script", ["exec yes garbage >&2", "yes garbage | head -c 100000000 >&2; exit 255"])
+def test_an_ssh_that_says_far_too_much_is_ended(
+    make: Open, short_dir: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Before it fills the disk, or costs a minute of reading it again and again."""
+    put_on_path(short_dir, script, monkeypatch)
+    began = time.monotonic()
+    fault = refused(make(short_dir / "s"), timeout_s=30)
+    assert "garbage" in fault.detail and len(fault.detail) < 1000
+    assert time.monotonic() - began < 15
 
 
 def test_a_folder_that_ssh_would_not_take_as_it_is(
