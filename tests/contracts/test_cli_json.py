@@ -78,7 +78,7 @@ def script(daemon: ScriptedDaemon) -> None:
             ]
         ),
         "reconciliations": wire.ReconcileList(items=[mockup.reconciled()]),
-        "backup": wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.ago(seconds=3), joined=False),
+        "backup": wire.BackupAccepted(path=mockup.BACKUP, started_at=mockup.backup().started_at, joined=False),
         "reload": wire.ReloadResult(changes=[wire.ReloadChange(key="workers", old="8", new="4", applied=False)]),
     }
     for name, answer in answers.items():
