@@ -20,7 +20,9 @@ KEPT_FOR_SLOW: Final = 1000
 
 _BATCH: Final = 200
 
-_KEYS: Final = {"organization_id": "organizationId", "system_type": "systemType", "boot_id": "bootId"}
+_KEYS: Final = {
+    "organization_id": "organizationId", "system_type": "systemType", "boot_id": "bootId", "record_ids": "recordIds",
+}  # fmt: skip
 
 
 class Line(NamedTuple):

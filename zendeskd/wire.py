@@ -636,7 +636,8 @@ class Event(Reply, kw_only=True):
     """One line of `GET /api/events`. `event` says which of the other keys are there:
 
     `hello` (first line: boot_id, version), `integration` (`item`: its whole new status), `removed` (organization_id,
-    system_type), `run` (`run`: it began or ended), `log` (`log`), `daemon` (`message`; `backup` if one began or ended).
+    system_type), `run` (`run`: it began or ended), `links` (organization_id, `record_ids`: a link made by hand came to
+    these records or went), `log` (`log`), `daemon` (`message`; `backup` if one began or ended).
     """
 
     seq: int
@@ -648,6 +649,7 @@ class Event(Reply, kw_only=True):
     system_type: str | None = None
     item: SyncStatus | None = None
     run: RunSummary | None = None
+    record_ids: list[int] | None = None
     log: dict[str, Any] | None = None
     message: str | None = None
     backup: Backup | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from tests.fakes import page
@@ -136,6 +138,22 @@ def test_links_are_seen_from_both_ends_and_made_by_hand(control: Control) -> Non
     left = client.unlink(one.id, made.id)
     assert made.id not in [link.id for link in left.items]
     assert control.audit()[0][:2] == ("unlink", f"{one.id}/{made.id}")
+
+
+def test_a_link_made_by_hand_is_told_to_whoever_looks_at_its_ends(control: Control) -> None:
+    control.fill()
+    client, told = control.client(), []
+    three, one = client.record("acme/zendesk/3"), client.record("acme/zendesk/1")
+    with contextlib.closing(control.client().events()) as events:
+        assert next(events).event == "hello"
+        made = client.link(one.id, str(three.id)).items[-1]
+        client.unlink(three.id, made.id)
+        client.link(one.id, "jira/OPS-9")
+        for event in events:
+            told += [(event.organization_id, event.record_ids)] if event.event == "links" else []
+            if len(told) == 3:
+                break
+    assert told == [("acme", [one.id, three.id]), ("acme", [three.id, one.id]), ("acme", [one.id])]
 
 
 def test_a_link_of_the_source_is_not_removed(control: Control) -> None:

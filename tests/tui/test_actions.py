@@ -12,7 +12,6 @@ import pytest
 from tests.fixtures import mockup
 from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
-from tests.tui.goldens import check
 from zendeskd import present, wire
 from zendeskd.models import stamp
 from zendeskd.tui.screens.dialog import Dialog
@@ -221,7 +220,8 @@ def test_cancel_asks_starts_on_keep_and_names_the_run(scripted: ScriptedDaemon) 
         scripted.answer("sync_status", mockup.listing(items))
         async with driven(scripted, (80, 24)) as one:
             await one.press("c")
-            check("cancel-80x24", await one.shows("Cancel run"))
+            await one.shows("Cancel run")
+            await one.is_drawn("cancel-80x24")
             await one.press("enter")
             assert "Keep running" not in one.text(), "enter is the harmless one"
             assert one.asked("cancel") == []
@@ -292,7 +292,8 @@ def test_stop_asks_where_it_ends_a_run_and_takes_a_reason(scripted: ScriptedDaem
         scripted.answer("sync_status", mockup.listing(items))
         async with driven(scripted, (80, 24)) as one:
             await one.press("x")
-            check("stop-80x24", await one.shows("Stop · acme-eu"))
+            await one.shows("Stop · acme-eu")
+            await one.is_drawn("stop-80x24")
             await one.press("enter")
             assert one.asked("stop") == []
             await one.press("x", "up", *"why not", "enter", "enter")
@@ -315,7 +316,7 @@ def test_the_interval_is_explained_while_it_is_typed(scripted: ScriptedDaemon) -
             assert one.asked("interval") == []
             await one.press("ctrl+u", *"*/30 9-17 * * 1-5")
             await one.shows("Every 30th minute on weekdays", "Change (enter)")
-            check("interval-80x24", one.text())
+            await one.is_drawn("interval-80x24")
             await one.press("enter")
             await one.until(lambda: one.asked("interval") == [("interval", "wayne")], "the request")
             assert scripted.asked_for("interval")[0].body["interval"] == "*/30 9-17 * * 1-5"

@@ -12,7 +12,6 @@ import pytest
 from tests.fixtures import mockup
 from tests.fixtures.scripted import ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
-from tests.tui.goldens import check
 from zendeskd import wire
 from zendeskd.address import Address
 from zendeskd.models import stamp
@@ -43,8 +42,8 @@ def test_lost_and_back(scripted: ScriptedDaemon) -> None:
             one.app.fleet.connection.next_try_at = one.app.fleet.connection.lost_at
             one.app.address = Address(Path("/run/zendeskd/control.sock"))  # the real one's length would show too
             await one.pass_time(19)
-            text = await one.shows("Connection lost", "NOT CONNECTED", "(19s ago)", "globex", "token rejected")
-            check("lost-100x30", text)
+            await one.shows("Connection lost", "NOT CONNECTED", "(19s ago)", "globex", "token rejected")
+            await one.is_drawn("lost-100x30")
             await one.pass_time(20)
             lines = one.text().splitlines()
             assert "systemctl status zendeskd" in lines[2], "after half a minute what to do comes first"
@@ -191,7 +190,7 @@ def test_a_restarted_daemon_is_told(scripted: ScriptedDaemon) -> None:
                 "events", wire.Event(seq=0, event="hello", at=stamp(mockup.NOW), boot_id="boot-2", version="1.0.0")
             )
             await reconnect(one)
-            assert "daemon restarted 14:24:46 (pid 4242)" in one.toasts
+            await one.told("daemon restarted 14:24:46 (pid 4242)")
 
     asyncio.run(drive())
 

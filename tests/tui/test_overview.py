@@ -9,7 +9,6 @@ import pytest
 from tests.fixtures import mockup
 from tests.fixtures.scripted import ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
-from tests.tui.goldens import check
 from zendeskd import present, wire
 
 NAMES = ["globex", "initech", "hooli", "acme-eu", "acme-us", "stark", "tyrell", "wayne", "umbrella"]
@@ -49,7 +48,7 @@ def test_the_picture(scripted: ScriptedDaemon, name: str, size: tuple[int, int],
             await one.until(lambda: one.app.fleet.logged == 5, "the log")
             if size[1] >= 28:
                 await one.shows("page=31")
-            check(name, one.text())
+            await one.is_drawn(name)
 
     asyncio.run(drive())
 
@@ -61,7 +60,7 @@ def test_without_colour_it_is_the_same_text(scripted: ScriptedDaemon, monkeypatc
         fleet_of(scripted)
         async with driven(scripted, (80, 24)) as one:
             assert one.app.no_color
-            check("overview-80x24", one.text())
+            await one.is_drawn("overview-80x24")
 
     asyncio.run(drive())
 
@@ -348,7 +347,7 @@ def test_no_organisations_says_how_to_add_the_first(scripted: ScriptedDaemon) ->
     async def drive() -> None:
         fleet_of(scripted, [])
         async with driven(scripted, (80, 24)) as one:
-            check("empty-80x24", one.text())
+            await one.is_drawn("empty-80x24")
             one.update(mockup.status("acme"))
             await one.until(lambda: one.cursor == "acme", "the first organisation")
             assert "No organisations yet" not in one.text()

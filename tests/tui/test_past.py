@@ -12,7 +12,6 @@ from tests.fixtures import mockup
 from tests.fixtures.mockup import NOW
 from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
-from tests.tui.goldens import check
 from zendeskd import wire
 from zendeskd.models import stamp
 from zendeskd.tui.widgets.grid import Grid
@@ -311,7 +310,7 @@ def test_a_run_of_an_hour_ago_with_its_pages_errors_and_log(scripted: ScriptedDa
             text = await one.shows("server_error: acme-eu answers 502 [bold]", "zd-41f9", "run ended")
             assert "of another" not in text
             assert file.asked[-1] == {"run": "8755", "level": "info", "limit": "1000"}
-            check(name, text)
+            await one.is_drawn(name)
 
     asyncio.run(drive("run-past-100x30", (100, 30)))
     asyncio.run(drive("run-past-80x24", (80, 24)))
@@ -339,7 +338,7 @@ def test_what_is_copied_for_somebody_who_helps(scripted: ScriptedDaemon) -> None
         async with driven(scripted) as one:
             await opened(one)
             await one.press("y")
-            assert any("run 8755 and 9 log lines" in each for each in one.toasts)
+            await one.told("run 8755 and 9 log lines")
             bundle = json.loads(one.app.clipboard)
             assert (bundle["zendeskd"], bundle["run"]["errorCode"]) == ("1.0.0", "server_error")
             assert [each["externalId"] for each in bundle["run"]["skipped"]] == ["41877", None]
@@ -361,7 +360,7 @@ def test_a_long_log_is_copied_as_far_as_a_terminal_takes_it(scripted: ScriptedDa
             assert len(one.app.clipboard) <= 60_100
             assert bundle["log"][-1].split(" ", 1)[1].startswith("error run ended")
             assert bundle["logLeftOut"] == 309 - len(bundle["log"]) > 0
-            assert any("older ones left out" in each for each in one.toasts)
+            await one.told("older ones left out")
 
     asyncio.run(drive())
 

@@ -13,7 +13,6 @@ from textual.widgets import Input
 from tests.fixtures import mockup
 from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
-from tests.tui.goldens import check
 from zendeskd import wire
 from zendeskd.tui import link_text, record_text
 from zendeskd.tui.screens.link import LinkScreen
@@ -92,7 +91,7 @@ def test_a_record_and_its_links(scripted: ScriptedDaemon) -> None:
         standing(scripted)
         async with driven(scripted, size) as one:
             await opened(one)
-            check(name, one.text())
+            await one.is_drawn(name)
 
     asyncio.run(drive("record-100x30", (100, 30)))
     asyncio.run(drive("record-80x24", (80, 24)))
@@ -388,7 +387,7 @@ def test_a_link_whose_other_end_is_not_here(scripted: ScriptedDaemon) -> None:
             await opened(one)
             await one.press("tab", "G", "enter")
             await one.shows("not in the local copy yet")
-            check(name, one.text())
+            await one.is_drawn(name)
             await one.press("escape")
             await one.shows("zendesk 48213 ·")
 
@@ -549,6 +548,36 @@ def test_a_record_behind_another_screen_is_read_again_when_it_is_back(scripted: 
     asyncio.run(drive())
 
 
+def test_a_link_made_by_hand_shows_at_once_at_both_ends(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        standing(scripted, document(links=[]))
+        async with driven(scripted) as one:
+            await opened(one)
+            await one.shows("Links 0")
+            copy_of(scripted, document())
+            one.publish("links", organization_id="acme-eu", record_ids=[4])
+            one.log("of others", "acme-eu")
+            await one.until(lambda: one.app.fleet.log and one.app.fleet.log[-1].event == "of others", "the line")
+            assert len(scripted.asked_for("record")) == 1, "it is not of that link"
+            one.publish("links", organization_id="acme-eu", record_ids=[4, 8123])
+            await one.shows("Links 3", "PAY-2231")
+
+    asyncio.run(drive())
+
+
+def test_what_was_lost_in_a_gap_is_read_again(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        standing(scripted)
+        async with driven(scripted) as one:
+            await opened(one)
+            copy_of(scripted, document(status="solved"))
+            one.seq += 10
+            one.log("behind the gap", "acme-eu")
+            await one.shows("status    solved")
+
+    asyncio.run(drive())
+
+
 def test_deleted_meanwhile(scripted: ScriptedDaemon) -> None:
     async def drive() -> None:
         standing(scripted)
@@ -557,7 +586,7 @@ def test_deleted_meanwhile(scripted: ScriptedDaemon) -> None:
             copy_of(scripted, document(deleted_at=mockup.ago(minutes=1)))
             ended(one)
             await one.shows("zendesk 48213 · deleted ·", "status    deleted", "14:23:46 UTC; it was open")
-            assert "zendesk 48213 was deleted at its source" in one.toasts
+            await one.told("zendesk 48213 was deleted at its source")
             ended(one)
             await one.pilot.pause()
             assert len([toast for toast in one.toasts if "was deleted" in toast]) == 1
@@ -647,15 +676,15 @@ def test_what_can_be_copied_of_a_record(scripted: ScriptedDaemon) -> None:
             await one.shows(
                 "Copy", "1  id", "2  URL", "3  body", "4  command", "zendeskctl record acme-eu/zendesk/48213"
             )
-            check("copy-80x24", one.text())
+            await one.is_drawn("copy-80x24")
             await one.press("enter")
             assert clipboard(one) == "48213"
-            assert "copied (if your terminal allows): 48213" in one.toasts
+            await one.told("copied (if your terminal allows): 48213")
             await one.press("y", "j", "enter")
             assert clipboard(one) == "https://acme-eu.zendesk.com/agent/tickets/48213"
             await one.press("y", "3")
             assert clipboard(one) == BODY.replace("\t", " " * 8)
-            assert "copied (if your terminal allows): body, 8 lines" in one.toasts
+            await one.told("copied (if your terminal allows): body, 8 lines")
             await one.press("y", "4")
             assert clipboard(one) == "zendeskctl record acme-eu/zendesk/48213"
             await one.press("y", "9", "escape")

@@ -15,7 +15,6 @@ from textual.widgets import Input
 from tests.fixtures import mockup
 from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
-from tests.tui.goldens import check
 from zendeskd import wire
 from zendeskd.tui.screens.tickets import EVERY_S
 from zendeskd.tui.times import TimeStyle
@@ -103,7 +102,7 @@ def test_the_list(eu: ScriptedDaemon) -> None:
         async with driven(eu, size) as one:
             await opened(one)
             await one.shows("39002")
-            check(name, one.text())
+            await one.is_drawn(name)
 
     asyncio.run(drive("tickets-100x30", (100, 30)))
     asyncio.run(drive("tickets-80x24", (80, 24)))
@@ -118,7 +117,7 @@ def test_a_search_marks_what_it_found(eu: ScriptedDaemon) -> None:
             await type_in(one, "payment 500")
             await one.shows("Tickets 3 · search payment 500 · newest change first")
             assert {asked.query.get("q") for asked in eu.asked_for("records")} == {None, "payment 500"}
-            check("tickets-search-100x30", one.text())
+            await one.is_drawn("tickets-search-100x30")
             await one.press("enter")
             assert marked(one, 0) == ["Payment", "500"]
             assert marked(one, 1) == ["500", "payment"]
@@ -190,7 +189,7 @@ def test_from_an_organisation_and_from_the_palette(eu: ScriptedDaemon) -> None:
             await one.shows("Tickets › all organisations")
             assert "All organisations" not in one.text().splitlines()[-1]
             await one.press("r")
-            assert "these are all organisations" in one.toasts
+            await one.told("these are all organisations")
 
     asyncio.run(drive())
 
@@ -362,7 +361,7 @@ def test_n_goes_to_the_next_title_that_has_it(eu: ScriptedDaemon) -> None:
             assert cursor(one) == 4
             await one.press("n")
             assert cursor(one) == 4
-            assert "no further match" in one.toasts
+            await one.told("no further match")
             await one.press("down", "N", "N")
             assert cursor(one) == 1
 
@@ -445,7 +444,7 @@ def test_an_organisation_that_is_removed_closes_its_list(eu: ScriptedDaemon) -> 
             await one.until(lambda: eu.asked_for("records")[-1].orgs == ("acme-eu",), "its list alone")
             one.publish("removed", organization_id="acme-eu", system_type="zendesk")
             await one.shows("Organisations 1 ·")
-            assert "acme-eu is not there any more" in one.toasts
+            await one.told("acme-eu is not there any more")
 
     asyncio.run(drive())
 

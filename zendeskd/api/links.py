@@ -11,6 +11,7 @@ from zendeskd.api.asked import Answer, Asked, Endpoint
 from zendeskd.api.query import row_id
 from zendeskd.api.records import named_record
 from zendeskd.errors import BadRequest, NotFound
+from zendeskd.store.links import LinkRow
 from zendeskd.store.records import RecordRow
 
 _RELATION: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -27,7 +28,8 @@ def link(asked: Asked) -> Answer:
         raise BadRequest(f"relation {told.relation[:80]!r} is not possible", hint=hint, field="relation")
     record = named_record(asked)
     asked.note = f"{told.relation} {told.other}"
-    asked.context.store.records.add_link(record.id, _other(told.other), told.relation, asked.by, asked.context.now())
+    records = asked.context.store.records
+    _tell(asked, record, records.add_link(record.id, _other(told.other), told.relation, asked.by, asked.context.now()))
     return Answer(_list(asked, record), 201)
 
 
@@ -48,8 +50,14 @@ def unlink(asked: Asked) -> wire.LinkList:
         raise NotFound(
             f"there is no link {asked.path['link_id'][:80]!r}", hint=f"zendeskctl link {record.id} lists them"
         )
-    asked.context.store.records.remove_link(record.id, number)
+    _tell(asked, record, asked.context.store.records.remove_link(record.id, number))
     return _list(asked, record)
+
+
+def _tell(asked: Asked, record: RecordRow, link: LinkRow) -> None:
+    """Whoever looks at one of its ends reads it again."""
+    ends = [each for each in (record.id, link.record_id) if each is not None]
+    asked.context.broker.publish("links", organization_id=record.organization_id, record_ids=ends)
 
 
 def _list(asked: Asked, record: RecordRow) -> wire.LinkList:

@@ -89,8 +89,9 @@ class Links(Part):
             link_id = self._db.rows(_L.select(_L.id).where(*same))[0]["id"]
             return next(link for link in self.links(record_id) if link.id == link_id and link.direction == "out")
 
-    def remove_link(self, record_id: int, link_id: int) -> None:
-        """Remove a link made by hand, seen from either end. Raises NotFound, and Conflict for one the source made."""
+    def remove_link(self, record_id: int, link_id: int) -> LinkRow:
+        """Remove a link made by hand, seen from either end. -> what it was. Raises NotFound, and Conflict for one that
+        the source made."""
         with self._db.writing():
             link = next((link for link in self.links(record_id) if link.id == link_id), None)
             if link is None:
@@ -103,6 +104,7 @@ class Links(Part):
                     hint="Remove it at the source.",
                 )
             self._db.execute(_L.delete().where(_L.id == link_id))
+            return link
 
     def _key(self, record_id: int) -> dict[str, Any]:
         query = _R.select(_R.organization_id, _R.source_system, _R.record_type, _R.external_id)

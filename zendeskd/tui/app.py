@@ -194,17 +194,24 @@ class Dashboard(App[int]):
         self.notify(present.clean(text), severity=severity, markup=False)
 
     def phase_changed(self) -> None:
-        if not self.fleet.is_live:
-            self.actions.forget()
+        if self.fleet.is_live:
+            self._read_again()
         else:
-            for framed in self._framed:
-                framed.reconnected()
+            self.actions.forget()
         for screen in self.screen_stack:
             screen.refresh_bindings()
         self.draw()
         if self.when_up is not None:
             self.when_up()
             self.when_up = None
+
+    def reloaded(self) -> None:
+        self.actions.forget()  # what was asked may be done
+        self._read_again()
+
+    def _read_again(self) -> None:
+        for screen in self._framed:
+            screen.reconnected()
 
     @property
     def _framed(self) -> list[Framed]:

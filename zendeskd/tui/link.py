@@ -38,6 +38,7 @@ class Listener(Protocol):
     def happened(self, event: wire.Event) -> None: ...  # each event newer than the snapshot
     def tell(self, text: str, severity: Severity = "information") -> None: ...
     def phase_changed(self) -> None: ...
+    def reloaded(self) -> None: ...  # events were lost; the fleet was read again
 
 
 class Link:
@@ -128,6 +129,7 @@ class Link:
         snapshot = await self._snapshot()
         at = stamp(self._now() + self._fleet.skew)
         self._fleet.add_line(LogLine(at, "warn", "", "feed skipped, reloaded", ""))
+        self._listener.reloaded()
         self._listener.changed()
         return snapshot
 

@@ -56,7 +56,7 @@ class Framed(Screen[None]):
         """An event newer than the snapshot, for screens that keep more than the fleet has."""
 
     def reconnected(self) -> None:
-        """The connection is back: what such screens keep may be old."""
+        """The connection is back, or events were lost: what such screens keep may be old."""
 
     def times_changed(self) -> None:
         """Instants are shown another way from now on."""

@@ -84,7 +84,7 @@ class LinkScreen(Framed):
     def happened(self, event: wire.Event) -> None:
         about = event.run or event.item
         org = event.organization_id if about is None else about.organization_id
-        if event.event in {"run", "integration", "removed"} and org == self._record.organization_id:
+        if event.event in {"run", "integration", "removed", "links"} and org == self._record.organization_id:
             self._ask_soon()
 
     def reconnected(self) -> None:

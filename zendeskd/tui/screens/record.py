@@ -141,12 +141,13 @@ class RecordScreen(Searching):
     # --- what the daemon has of it --------------------------------------------------------------------------------
 
     def happened(self, event: wire.Event) -> None:
-        """A run of its organisation ended, or something of it was removed: it may be another one now."""
+        """A run of its organisation ended, something of it was removed, or it was linked: it may be another one now."""
         if self.record is None:
             return
         run, org = event.run, self.record.organization_id
         has_ended = run is not None and run.organization_id == org and run.status not in {"queued", "running"}
-        if has_ended or (event.event == "removed" and event.organization_id == org):
+        is_linked = self.record_id in (event.record_ids or ())
+        if has_ended or is_linked or (event.event == "removed" and event.organization_id == org):
             self._reload()
 
     def reconnected(self) -> None:

@@ -250,6 +250,8 @@ class TicketsScreen(Framed):
         item = event.item
         if item is not None and (not self._orgs or item.organization_id in self._orgs):
             self._is_stale |= self._stored.get(key_of(item)) != _stored(item)
+        elif event.event == "links" and (not self._orgs or event.organization_id in self._orgs):
+            self._is_stale = True  # their number is in the list
 
     def reconnected(self) -> None:
         """From the top again where somebody is on top; else what is read stays."""
