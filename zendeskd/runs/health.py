@@ -238,7 +238,7 @@ def _while_running(facts: Facts, run: RunView, system: str) -> tuple[str, str, s
         return (
             f"{what.capitalize()} {run.id} waits: {run.waiting.reason}.",
             f"Goes on {_clock(run.waiting.until, facts.now)} at the place it is ({read}).",
-            "nothing" if run.waiting.state is State.LIMITED else "",
+            "",
         )
     started = _clock(run.started_at, facts.now)
     return (
