@@ -276,36 +276,18 @@ _TEXTS: Final = tuple(
 )
 
 
-def clean(records: list[Record]) -> list[Record]:
-    """The same records if a database can hold them, which one look at the page's whole text tells; else copies."""
-    parts: list[str] = []
-    versions = [0]
-    for record in records:
-        parts += [
-            record.raw,
-            record.external_id,
-            record.record_type,
-            record.url or "",
-            record.title or "",
-            record.body or "",
-            record.status or "",
-            record.priority or "",
-            record.requester or "",
-            record.assignee or "",
-            record.group_name or "",
-            record.customer or "",
-            record.created_at or "",
-            record.updated_at or "",
-            record.deleted_at or "",
-            *record.tags,
-        ]
-        for link in record.links:
-            parts += [link.relation, link.target_system, link.target_type, link.target_external_id]
-        versions.append(record.source_version)
-    whole = "".join(parts)
-    if "\0" not in whole and (whole.isascii() or is_utf8(whole)) and min(versions) >= -MOST and max(versions) <= MOST:
-        return records
-    return [_cleaned(record) for record in records]
+def clean(records: Sequence[Record]) -> list[Record]:
+    """The same records where a database can hold them, copies that it can hold of the others."""
+    return [record if _is_clean(record) else _cleaned(record) for record in records]
+
+
+def _is_clean(record: Record) -> bool:
+    """One look at all of its text. Not of the whole page's: one emoji in it makes every character four bytes wide."""
+    texts = [value for value in msgspec.structs.astuple(record) if type(value) is str]
+    if record.links:
+        texts += [text for link in record.links for text in msgspec.structs.astuple(link)]
+    whole = "".join([*texts, *record.tags])
+    return "\0" not in whole and (whole.isascii() or is_utf8(whole)) and -MOST <= record.source_version <= MOST
 
 
 def _cleaned(record: Record) -> Record:
