@@ -1,6 +1,6 @@
 """What the dashboard costs: its start, its rest, two hundred events a second, a key.
 
-    .venv/bin/python benchmarks/dashboard.py [--organisations 500] [--events 200] [--starts 7]
+    ./run bench dashboard [--organisations 500] [--events 200] [--starts 7]
 
 The real program in a real terminal of 100x30, on a stand-in for the daemon in a process of its own (`standin.py`), and
 at rest on the real daemon too. A key's time is that from writing the key until what it changes has been written: the
