@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import platform
 import signal
@@ -9,8 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import httpx
+import msgspec
+
+from zendeskd import wire
 from zendeskd.client import Client
 from zendeskd.errors import ZendeskdError
 
@@ -36,14 +44,51 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
+class Account(NamedTuple):
+    """One of the simulator's."""
+
+    name: str
+    base_url: str
+    credential: dict[str, str]
+
+    def change(self, tickets: int) -> None:
+        place = self.base_url.partition("/accounts/")[0]
+        httpx.post(f"{place}/_simulator/accounts/{self.name}/change", json={"which": tickets}).raise_for_status()
+
+    def organization(self, interval: str, base_url: str | None = None) -> wire.OrganizationSpec:
+        """One that copies all of it."""
+        system = wire.IntegrationSpec(
+            base_url=base_url or self.base_url,
+            interval=interval,
+            lookback="all",
+            credentials=msgspec.Raw(msgspec.json.encode(self.credential)),
+        )
+        return wire.OrganizationSpec(id=self.name, integrations=[system])
+
+
+@contextlib.contextmanager
+def simulator(accounts: int, tickets: int, *, latency_ms: int = 0) -> Iterator[list[Account]]:
+    """In a process of its own, without rate limits."""
+    command = [sys.executable, "-m", "zendeskd", "simulator", f"--accounts={accounts}", f"--tickets={tickets}"]
+    command += ["--export-per-minute=1000000", "--account-per-minute=1000000", "--kind=api_token"]
+    process = subprocess.Popen([*command, f"--latency-ms={latency_ms}"], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())["accounts"]
+        yield [Account(one["name"], one["baseUrl"], one["credential"]) for one in told]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+
+
 class Daemon:
     """The real one, in folders of its own below `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.database = folder / "state" / "zendeskd.db"
         self.socket = folder / "run" / "control.sock"
         command = [sys.executable, "-m", "zendeskd", "run", f"--state-dir={folder / 'state'}"]
-        command += [f"--runtime-dir={folder / 'run'}", f"--log-dir={folder / 'log'}"]
+        command += [f"--runtime-dir={folder / 'run'}", f"--log-dir={folder / 'log'}", *options]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("ZENDESKD_")}
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environ)
         self.client = Client(self.socket)
@@ -54,7 +99,14 @@ class Daemon:
                 return
             except ZendeskdError:
                 assert time.monotonic() < deadline, "the daemon did not come up"
-                _pause.wait(0.05)
+                _pause.wait(0.02)
+
+    def ended(self, run_id: int) -> wire.RunDocument:
+        """That run, once it has ended well."""
+        while (run := self.client.run(run_id)).status in {"queued", "running"}:
+            _pause.wait(0.02)
+        assert run.status == "success", run
+        return run
 
     def stop(self) -> None:
         self.client.close()

@@ -10,37 +10,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import signal
 import sqlite3
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import msgspec
-from processes import Daemon, cpu_s, machine, peak_mb
+from processes import Account, Daemon, cpu_s, machine, peak_mb, simulator
 from readers import Reader, bare, pipelined, read, script
 from replay import FORGET, replay
 
-from zendeskd import wire
-
-ORG = "bench"
-_pause = threading.Event()
-
-
-class Account(NamedTuple):
-    base_url: str
-    credential: dict[str, str]
-
-    def change(self, tickets: int) -> None:
-        place, _, name = self.base_url.partition("/accounts/")
-        httpx.post(f"{place}/_simulator/accounts/{name}/change", json={"which": tickets}).raise_for_status()
+SELDOM = "0 0 1 1 *"
 
 
 class Run(NamedTuple):
@@ -50,46 +31,22 @@ class Run(NamedTuple):
     records: int
 
 
-@contextlib.contextmanager
-def simulator(tickets: int) -> Iterator[Account]:
-    command = [sys.executable, "-m", "zendeskd", "simulator", "--accounts", "1", "--tickets", str(tickets)]
-    command += ["--export-per-minute", "1000000", "--account-per-minute", "1000000", "--kind", "api_token"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        account = json.loads(process.stdout.readline())["accounts"][0]
-        yield Account(account["baseUrl"], account["credential"])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        process.stdout.close()
-
-
-def add(daemon: Daemon, base_url: str, credential: dict[str, str]) -> None:
-    secret = msgspec.Raw(msgspec.json.encode(credential))
-    system = wire.IntegrationSpec(base_url=base_url, interval="0 0 1 1 *", lookback="all", credentials=secret)
-    daemon.client.add_organization(wire.OrganizationSpec(id=ORG, integrations=[system]))
-
-
-def ended(daemon: Daemon, run_id: int, cpu_before: float) -> Run:
-    """That run, once it has ended well."""
-    while (run := daemon.client.run(run_id)).status in {"queued", "running"}:
-        _pause.wait(0.02)
-    assert run.status == "success", run
+def measured(daemon: Daemon, run_id: int, cpu_before: float) -> Run:
+    run = daemon.ended(run_id)
     used = cpu_s(daemon.process.pid) - cpu_before
     return Run((run.duration_ms or 0) / 1000, used, run.api_calls, run.records_processed)
 
 
-def full_sync(folder: Path, base_url: str, credential: dict[str, str]) -> tuple[Run, Daemon]:
+def full_sync(folder: Path, account: Account, base_url: str) -> tuple[Run, Daemon]:
     daemon = Daemon(folder)
     before = cpu_s(daemon.process.pid)
-    add(daemon, base_url, credential)
-    return ended(daemon, daemon.client.runs(limit=1).items[0].id, before), daemon
+    daemon.client.add_organization(account.organization(SELDOM, base_url))
+    return measured(daemon, daemon.client.runs(limit=1).items[0].id, before), daemon
 
 
-def again(daemon: Daemon) -> Run:
+def again(daemon: Daemon, account: Account) -> Run:
     before = cpu_s(daemon.process.pid)
-    return ended(daemon, daemon.client.trigger(ORG).run_id, before)
+    return measured(daemon, daemon.client.trigger(account.name).run_id, before)
 
 
 def main() -> None:
@@ -100,17 +57,17 @@ def main() -> None:
     parser.add_argument("--quiet-runs", type=int, default=20, help="with nothing new (default 20)")
     options = parser.parse_args()
     readers: tuple[Reader, ...] = (bare, pipelined, script)
-    took: dict[str, list[tuple[float, float]]] = {"zendeskd": []} | {one.__name__: [] for one in readers}
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ("zendeskd", *(one.__name__ for one in readers))}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zd-bench-")))
-        account = stack.enter_context(simulator(options.tickets))
+        (account,) = stack.enter_context(simulator(1, options.tickets))
         base_url = stack.enter_context(replay(account.base_url, options.latency_ms / 1000))
-        full, daemon = full_sync(folder / "first", base_url, account.credential)  # asks for every page once
+        full, daemon = full_sync(folder / "first", account, base_url)  # asks for every page once
         stack.callback(daemon.stop)
         for number in range(options.rounds):
             place = folder / f"round-{number}"
             place.mkdir()
-            run, other = full_sync(place, base_url, account.credential)
+            run, other = full_sync(place, account, base_url)
             size, peak = other.database.stat().st_size, peak_mb(other.process.pid)
             other.stop()
             took["zendeskd"].append((run.wall_s, run.cpu_s))
@@ -121,10 +78,10 @@ def main() -> None:
             if number < options.rounds - 1:
                 for file in place.rglob("*.db"):
                     file.unlink()
-        quiet = [again(daemon) for _ in range(options.quiet_runs)]
+        quiet = [again(daemon, account) for _ in range(options.quiet_runs)]
         account.change(options.tickets // 100)
         httpx.post(base_url + FORGET).raise_for_status()
-        changed = again(daemon)
+        changed = again(daemon, account)
     print(f"{machine()}, SQLite {sqlite3.sqlite_version}; {full.records:,} tickets, {options.latency_ms:.0f} ms away")
     print(f"{'':22}{'tickets/s':>11}{'CPU µs/ticket':>15}{'of the ceiling':>16}{'of the script':>15}")
     best = {name: min(one) for name, one in took.items()}
