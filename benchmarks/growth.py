@@ -126,20 +126,20 @@ def calls(client: Client) -> dict[str, Callable[[], object]]:
         "status": client.status,
         "sync-status of all": client.sync_status,
         "sync-logs, a page": lambda: client.runs(limit=50),
-        "sync-logs of one": lambda: client.runs(org="org-7", limit=50),
+        "sync-logs of one": lambda: client.runs(org="org-1", limit=50),
         "records, a page": lambda: client.records(limit=50),
-        "records of one": lambda: client.records(org="org-7", limit=50),
+        "records of one": lambda: client.records(org="org-1", limit=50),
         "records, open ones": lambda: client.records(status="open", limit=50),
-        "a record": lambda: client.record("org-7/zendesk/" + first_id(client)),
+        "a record": lambda: client.record("org-1/zendesk/" + first_id(client)),
         "search, a common word": lambda: client.records(query="payment", limit=50),
         "search, two words": lambda: client.records(query="payment invoice", limit=50),
-        "search in one": lambda: client.records(org="org-7", query="refund", limit=50),
+        "search in one": lambda: client.records(org="org-1", query="refund", limit=50),
         "search, no hit": lambda: client.records(query="xyzzyplugh", limit=50),
     }
 
 
 def first_id(client: Client) -> str:
-    return client.records(org="org-7", limit=1).items[0].external_id
+    return client.records(org="org-1", limit=1).items[0].external_id
 
 
 def measured(database: Path, records: int, samples: int) -> Copy:
