@@ -361,3 +361,8 @@ def backup() -> Call[wire.BackupAccepted]:
 
 def reload() -> Call[wire.ReloadResult]:
     return _call("reload", wire.ReloadResult)
+
+
+def openapi() -> Call[dict[str, Any]]:
+    """The daemon's own description of its API, in OpenAPI 3.1."""
+    return _call("openapi", dict[str, Any])

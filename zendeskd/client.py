@@ -199,6 +199,7 @@ class _Operations:
     reconciliations = _Verb(calls.reconciliations)
     backup = _Verb(calls.backup)
     reload = _Verb(calls.reload)
+    openapi = _Verb(calls.openapi)
 
 
 # --- the faces --------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ OPERATIONS: Final = tuple(
         ("reconciliations", "GET", "/api/reconcile"),
         ("backup", "POST", "/api/backup", True),
         ("reload", "POST", "/api/reload", True),
+        ("openapi", "GET", "/api/openapi.json"),
     )
 )
 """Adding an operation touches the route, this table, `client`, a `zendeskctl` verb and docs/api.md; a test walks it."""

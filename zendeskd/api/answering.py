@@ -49,7 +49,7 @@ def answer(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Reply:
     asked = _asked(context, endpoint, parts)
     try:
         _refuse_role(asked, endpoint)
-        asked.query = Query(parts.query, endpoint.query, endpoint.several)
+        asked.query = Query(parts.query, endpoint.query, endpoint.several, endpoint.page)
         result = endpoint.function(asked)
         reply = result if isinstance(result, Answer) else Answer(result)
         told = Reply(reply.status, msgspec.json.encode(reply.document) + b"\n", JSON_TYPE, {})

@@ -22,6 +22,7 @@ from zendeskd.api import (
     history,
     links,
     logs,
+    openapi,
     operations,
     organizations,
     records,
@@ -42,7 +43,7 @@ SLOW_THREADS: Final = 4
 LOG_THREADS: Final = 1  # it computes all the time, which every other thread feels
 CLOSE_WITHIN_S: Final = 1.0
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+_DESCRIBED: Final[tuple[Endpoint, ...]] = (
     *status.ENDPOINTS,
     *history.ENDPOINTS,
     *logs.ENDPOINTS,
@@ -55,6 +56,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *commands.ENDPOINTS,
     *records.SYSTEM_ENDPOINTS,  # last: "/api/{system}" fits any path of its length
 )
+ENDPOINTS: Final = (openapi.endpoint(_DESCRIBED), *_DESCRIBED)
 
 _Answers = Callable[[Request], Awaitable[Response]]
 
@@ -97,14 +99,9 @@ def _pattern(path: str) -> str:
 def _route(context: ControlContext, methods: Mapping[str, Endpoint], pools: Mapping[str, Threads]) -> _Answers:
     async def respond(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
-        try:
-            body = (
-                b""
-                if endpoint.method in {"GET", "DELETE"}
-                else await _body(request, endpoint.body_max, context.limits.body_s)
-            )
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+        body = b""
+        if endpoint.method not in {"GET", "DELETE"}:
+            body = await _body(request, endpoint.body_max, context.limits.body_s)
         parts = Parts(
             peer=request.state.peer,
             user_agent=request.headers.get("user-agent", ""),
@@ -139,6 +136,9 @@ async def _body(request: Request, most: int, within_s: float) -> bytes:
     except TimeoutError:
         hint = "send it in one go"
         raise Refused(408, "body_too_slow", f"the body did not arrive within {within_s:.0f} s", hint=hint) from None
+    except ClientDisconnect:
+        hint = "send as much as content-length says"
+        raise Refused(400, "body_incomplete", "the connection ended amid the body", hint=hint) from None
     return bytes(body)
 
 

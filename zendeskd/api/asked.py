@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -59,7 +59,7 @@ def known_system(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    document: msgspec.Struct
+    document: msgspec.Struct | dict[str, Any]
     status: int = 200
 
 
@@ -68,9 +68,14 @@ Function = Callable[[Asked], msgspec.Struct | Answer]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route and what answers it. `operations`: names of `OPERATIONS`; `where`: in the loop for what never
-    waits, in the threads for what asks the database, in those for slow work for what asks the source, in those for logs
-    for what reads large files; `several`: which of the parameters may be given more than once."""
+    """One route and what answers it.
+
+    `operations`: names of `OPERATIONS`; `where`: in the loop for what never waits, in the threads for what asks the
+    database, in those for slow work for what asks the source, in those for logs for what reads large files; `several`:
+    which of the parameters may be given more than once, `needs`: which must be; `page`: how many items come without
+    `limit`, and at most; `replies`: the shapes that come with a status, problems aside; `takes`: the shape of the body,
+    which `may_be_empty`.
+    """
 
     operations: tuple[str, ...]
     method: str
@@ -81,3 +86,8 @@ class Endpoint:
     where: Literal["loop", "threads", "slow", "logs"] = "threads"
     body_max: int = BODY_MAX
     several: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    page: tuple[int, int] | None = None
+    replies: Mapping[int, Any] = field(default_factory=dict)
+    takes: Any = None
+    may_be_empty: bool = False

@@ -7,7 +7,7 @@ from typing import Final
 from zendeskd import wire
 from zendeskd.api.asked import Asked, Endpoint, known_system
 from zendeskd.errors import NotFound, RunError
-from zendeskd.models import StoredCredential, stamp_or_none
+from zendeskd.models import AnyCredential, StoredCredential, stamp_or_none
 from zendeskd.secrets import parse_credential
 
 
@@ -77,6 +77,8 @@ ENDPOINTS: Final = (
         "/api/organizations/{org}/credentials/{system}",
         set_credentials,
         changes=True,
+        takes=AnyCredential,
+        replies={200: wire.CredentialsSet},
     ),
     Endpoint(
         ("check_credentials",),
@@ -86,5 +88,6 @@ ENDPOINTS: Final = (
         ("system",),
         changes=True,
         where="slow",
+        replies={200: wire.CheckResult},
     ),
 )

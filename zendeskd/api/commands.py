@@ -136,5 +136,8 @@ ENDPOINTS: Final = (
         command,
         ("organizationId",),
         changes=True,
+        needs=("organizationId",),
+        takes=wire.Command,
+        replies={200: (wire.Changed, wire.ResyncPlan), 202: wire.Accepted},
     ),
 )

@@ -17,6 +17,7 @@ from zendeskd.events import as_ndjson, as_sse
 NDJSON_TYPE: Final = "application/x-ndjson"
 SSE_TYPE: Final = "text/event-stream"
 HEARTBEAT_S: Final = 15
+HEARTBEAT_MAX_S: Final = 60
 
 
 def endpoint(context: ControlContext) -> Callable[[Request], Awaitable[Response]]:
@@ -27,7 +28,7 @@ def endpoint(context: ControlContext) -> Callable[[Request], Awaitable[Response]
             if context.roles(request.state.peer) is None:
                 raise Forbidden("you are neither an operator nor a viewer", hint="ask to be put into one of the groups")
             query = Query(request.query_params.multi_items(), ("heartbeatS",))
-            heartbeat_s = query.whole("heartbeatS", HEARTBEAT_S, 1, 60)
+            heartbeat_s = query.whole("heartbeatS", HEARTBEAT_S, 1, HEARTBEAT_MAX_S)
         except Refusal as refusal:
             reply = problem_reply(refusal, "events")
             return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)

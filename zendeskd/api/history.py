@@ -11,14 +11,13 @@ from zendeskd.api.query import row_id
 from zendeskd.errors import BadRequest, NotFound
 from zendeskd.models import RunStatus
 
-LIMIT_MAX: Final = 1000
 SKIPPED_MAX: Final = 100
 
 
 def runs(asked: Asked) -> wire.RunList:
     """Newest first. One more than asked for is read, to know whether there is more."""
     query = asked.query
-    limit = query.whole("limit", 20, 1, LIMIT_MAX)
+    limit = query.limit()
     org, system, after = query.text("organizationId"), query.text("system"), query.text("after")
     before = None if after is None else row_id(after)
     if after is not None and before is None:
@@ -46,6 +45,14 @@ def run(asked: Asked) -> wire.RunDocument:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("runs",), "GET", "/api/sync-logs", runs, ("organizationId", "system", "failed", "limit", "after")),
-    Endpoint(("run",), "GET", "/api/sync-logs/{id}", run),
+    Endpoint(
+        ("runs",),
+        "GET",
+        "/api/sync-logs",
+        runs,
+        ("organizationId", "system", "failed", "after"),
+        page=(20, 1000),
+        replies={200: wire.RunList},
+    ),
+    Endpoint(("run",), "GET", "/api/sync-logs/{id}", run, replies={200: wire.RunDocument}),
 )

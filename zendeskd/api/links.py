@@ -66,7 +66,22 @@ def _list(asked: Asked, record: RecordRow) -> wire.LinkList:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("links",), "GET", "/api/records/{id}/links", links),
-    Endpoint(("link",), "POST", "/api/records/{id}/links", link, changes=True),
-    Endpoint(("unlink",), "DELETE", "/api/records/{id}/links/{link_id}", unlink, changes=True),
+    Endpoint(("links",), "GET", "/api/records/{id}/links", links, replies={200: wire.LinkList}),
+    Endpoint(
+        ("link",),
+        "POST",
+        "/api/records/{id}/links",
+        link,
+        changes=True,
+        takes=wire.LinkRequest,
+        replies={201: wire.LinkList},
+    ),
+    Endpoint(
+        ("unlink",),
+        "DELETE",
+        "/api/records/{id}/links/{link_id}",
+        unlink,
+        changes=True,
+        replies={200: wire.LinkList},
+    ),
 )

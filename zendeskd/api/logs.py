@@ -14,7 +14,6 @@ from zendeskd.errors import BadRequest, NotFound, StorageError
 from zendeskd.log_reading import LEVELS, Wanted
 from zendeskd.models import RunStatus
 
-LIMIT_MAX: Final = 1000
 _ALIASES: Final = {"warn": "warning", "err": "error"}
 _AROUND: Final = timedelta(minutes=1)
 """A run's lines are between its asking and its end, give or take this."""
@@ -23,7 +22,7 @@ _AROUND: Final = timedelta(minutes=1)
 def logs(asked: Asked) -> wire.LogList:
     """Newest first. A daemon whose database is in trouble tells its log all the same."""
     query, path = asked.query, asked.context.facts.log_file
-    limit, after = query.whole("limit", 200, 1, LIMIT_MAX), query.text("after")
+    limit, after = query.limit(), query.text("after")
     if after is not None and not log_reading.is_place(after):
         raise BadRequest(f"after: {after[:80]!r} is not from here", hint="hand back `next` as it came", field="after")
     wanted = _wanted(asked)
@@ -87,8 +86,10 @@ ENDPOINTS: Final = (
         "GET",
         "/api/logs",
         logs,
-        ("organizationId", "run", "level", "since", "until", "limit", "after"),
+        ("organizationId", "run", "level", "since", "until", "after"),
         several=("organizationId",),
+        page=(200, 1000),
+        replies={200: wire.LogList},
         where="logs",
     ),
 )

@@ -77,8 +77,17 @@ def reload(asked: Asked) -> wire.ReloadResult:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("reconcile",), "POST", "/api/reconcile", reconcile, changes=True),
-    Endpoint(("reconciliations",), "GET", "/api/reconcile", reconciliations),
-    Endpoint(("backup",), "POST", "/api/backup", backup, changes=True),
-    Endpoint(("reload",), "POST", "/api/reload", reload, changes=True),
+    Endpoint(
+        ("reconcile",),
+        "POST",
+        "/api/reconcile",
+        reconcile,
+        changes=True,
+        takes=wire.ReconcileRequest,
+        may_be_empty=True,
+        replies={202: wire.ReconcileAccepted},
+    ),
+    Endpoint(("reconciliations",), "GET", "/api/reconcile", reconciliations, replies={200: wire.ReconcileList}),
+    Endpoint(("backup",), "POST", "/api/backup", backup, changes=True, replies={202: wire.BackupAccepted}),
+    Endpoint(("reload",), "POST", "/api/reload", reload, changes=True, replies={200: wire.ReloadResult}),
 )

@@ -139,8 +139,16 @@ def _adopt(context: ControlContext, changed: Iterable[NewOrganization]) -> None:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("organizations",), "GET", "/api/organizations", organizations),
-    Endpoint(("add_organization",), "POST", "/api/organizations", add, changes=True),
+    Endpoint(("organizations",), "GET", "/api/organizations", organizations, replies={200: wire.OrganizationList}),
+    Endpoint(
+        ("add_organization",),
+        "POST",
+        "/api/organizations",
+        add,
+        changes=True,
+        takes=wire.OrganizationSpec,
+        replies={201: wire.OrganizationDocument},
+    ),
     Endpoint(
         ("import_organizations",),
         "POST",
@@ -148,9 +156,29 @@ ENDPOINTS: Final = (
         import_fleet,
         changes=True,
         body_max=IMPORT_BODY_MAX,
+        takes=wire.ImportRequest,
+        replies={200: wire.ImportResult},
     ),
-    Endpoint(("export_organizations",), "GET", "/api/organizations/export", export),
-    Endpoint(("organization",), "GET", "/api/organizations/{org}", organization),
-    Endpoint(("set_organization",), "PATCH", "/api/organizations/{org}", change, changes=True),
-    Endpoint(("remove_organization",), "DELETE", "/api/organizations/{org}", remove, changes=True, where="slow"),
+    Endpoint(("export_organizations",), "GET", "/api/organizations/export", export, replies={200: wire.FleetExport}),
+    Endpoint(
+        ("organization",), "GET", "/api/organizations/{org}", organization, replies={200: wire.OrganizationDocument}
+    ),
+    Endpoint(
+        ("set_organization",),
+        "PATCH",
+        "/api/organizations/{org}",
+        change,
+        changes=True,
+        takes=wire.OrganizationPatch,
+        replies={200: wire.OrganizationDocument},
+    ),
+    Endpoint(
+        ("remove_organization",),
+        "DELETE",
+        "/api/organizations/{org}",
+        remove,
+        changes=True,
+        where="slow",
+        replies={200: wire.OrganizationDocument},
+    ),
 )

@@ -15,9 +15,17 @@ from zendeskd.sync import parse_lookback
 
 class Query:
     """The parameters of a request. Raises BadRequest for those that its call does not know, or that come twice and
-    are not among `several`."""
+    are not among `several`. `page`: the default of `limit`, which is known only then, and the most it may be."""
 
-    def __init__(self, given: Iterable[tuple[str, str]], known: Collection[str], several: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        given: Iterable[tuple[str, str]],
+        known: Collection[str],
+        several: Collection[str] = (),
+        page: tuple[int, int] | None = None,
+    ) -> None:
+        self._page = page
+        known = (*known, "limit") if page is not None else known
         self._values: dict[str, str] = {}
         self._lists: dict[str, list[str]] = {}
         for name, value in given:
@@ -49,6 +57,12 @@ class Query:
         if value is not None and value.lower() not in flags:
             raise BadRequest(f"{name}: {value!r} is neither true nor false", hint=f"{name}=true", field=name)
         return None if value is None else flags[value.lower()]
+
+    def limit(self) -> int:
+        """How many items are asked for."""
+        assert self._page is not None
+        default, most = self._page
+        return self.whole("limit", default, 1, most)
 
     def whole(self, name: str, default: int, low: int, high: int) -> int:
         value = self.text(name)

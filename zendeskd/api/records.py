@@ -15,9 +15,9 @@ from zendeskd.errors import BadRequest, NotFound
 from zendeskd.models import RECORD_TYPES
 from zendeskd.store.records import RecordRow
 
-LIMIT_MAX: Final = 500
+_PAGE: Final = (50, 500)
 ORGS_MAX: Final = 500
-_QUERY: Final = ("organizationId", "status", "tag", "deleted", "q", "limit", "after")
+_QUERY: Final = ("organizationId", "status", "tag", "deleted", "q", "after")
 _SEVERAL: Final = ("organizationId",)
 _WORDS: Final = ("health", "status", "records", "sync-logs", "events", "organizations", "schedules", "reconcile")
 
@@ -70,7 +70,7 @@ def _list(asked: Asked, system: str | None, record_type: str | None) -> wire.Rec
         tag=query.text("tag"),
         deleted=query.flag("deleted"),
         query=query.text("q"),
-        limit=query.whole("limit", 50, 1, LIMIT_MAX),
+        limit=query.limit(),
         after=query.text("after"),
     )
     links = store.link_counts(row.id for row in rows)
@@ -97,7 +97,27 @@ def named_record(asked: Asked) -> RecordRow:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("records",), "GET", "/api/records", records, (*_QUERY, "system", "recordType"), several=_SEVERAL),
-    Endpoint(("record",), "GET", "/api/records/{id}", record),
+    Endpoint(
+        ("records",),
+        "GET",
+        "/api/records",
+        records,
+        (*_QUERY, "system", "recordType"),
+        several=_SEVERAL,
+        page=_PAGE,
+        replies={200: wire.RecordList},
+    ),
+    Endpoint(("record",), "GET", "/api/records/{id}", record, replies={200: wire.RecordDocument}),
 )
-SYSTEM_ENDPOINTS: Final = (Endpoint(("tickets",), "GET", "/api/{system}", tickets, _QUERY, several=_SEVERAL),)
+SYSTEM_ENDPOINTS: Final = (
+    Endpoint(
+        ("tickets",),
+        "GET",
+        "/api/{system}",
+        tickets,
+        _QUERY,
+        several=_SEVERAL,
+        page=_PAGE,
+        replies={200: wire.RecordList},
+    ),
+)

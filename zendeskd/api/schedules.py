@@ -32,4 +32,13 @@ def preview(asked: Asked) -> wire.Preview:
     return wire.Preview(interval=cron.text, timezone=cron.timezone, words=cron.words(), times=times)
 
 
-ENDPOINTS: Final = (Endpoint(("preview_schedule",), "POST", "/api/schedules/preview", preview),)
+ENDPOINTS: Final = (
+    Endpoint(
+        ("preview_schedule",),
+        "POST",
+        "/api/schedules/preview",
+        preview,
+        takes=wire.PreviewRequest,
+        replies={200: wire.Preview},
+    ),
+)

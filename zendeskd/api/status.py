@@ -120,8 +120,22 @@ def sync_config(asked: Asked) -> msgspec.Struct:
 
 
 ENDPOINTS: Final = (
-    Endpoint(("health",), "GET", "/api/health", health, where="loop"),
-    Endpoint(("status",), "GET", "/api/status", status),
-    Endpoint(("sync_status",), "GET", "/api/{system}/sync-status", sync_status, ("organizationId",)),
-    Endpoint(("sync_config",), "GET", "/api/{system}/sync-config", sync_config, ("organizationId",)),
+    Endpoint(("health",), "GET", "/api/health", health, where="loop", replies={200: wire.Health, 503: wire.Health}),
+    Endpoint(("status",), "GET", "/api/status", status, replies={200: wire.DaemonStatus}),
+    Endpoint(
+        ("sync_status",),
+        "GET",
+        "/api/{system}/sync-status",
+        sync_status,
+        ("organizationId",),
+        replies={200: (wire.SyncStatusOne, wire.SyncStatusList)},
+    ),
+    Endpoint(
+        ("sync_config",),
+        "GET",
+        "/api/{system}/sync-config",
+        sync_config,
+        ("organizationId",),
+        replies={200: (wire.SyncConfigOne, wire.SyncConfigList)},
+    ),
 )

@@ -78,6 +78,7 @@ REACHED_BY: Final = {
 WITHOUT_ENTRY: Final = {
     "events": "the stream that everything on the screen is drawn from",
     "tickets": "`records` reads those of every system",
+    "openapi": "a description for programs, not for people",
 }
 """Operations that nothing here leads to, and why."""
 

@@ -50,6 +50,7 @@ DEFAULT: Final = "status"
 WITHOUT_VERB: Final = {
     "tickets": "`records --system zendesk`: one verb reads the records of every system",
     "sync_config": "`org show` and `org list` print the same configuration",
+    "openapi": "for programs that write or test clients, which fetch it from the socket themselves",
 }
 """Operations of the API that have no verb of their own, and why."""
 
