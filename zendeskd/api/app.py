@@ -80,7 +80,9 @@ def build_app(context: ControlContext) -> Starlette:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     routes = [Route("/api/events", events.endpoint(context), methods=["GET"])]
     for path, methods in by_path.items():
-        routes.append(Route(_pattern(path), _route(context, methods, pools), methods=list(methods)))
+        route = Route(_pattern(path), _route(context, methods, pools))
+        route.methods = None  # any: one that it has not is refused here, and not taken for that of "/api/{system}"
+        routes.append(route)
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Gate, version=context.version, limits=context.limits)],
@@ -98,7 +100,10 @@ def _pattern(path: str) -> str:
 
 def _route(context: ControlContext, methods: Mapping[str, Endpoint], pools: Mapping[str, Threads]) -> _Answers:
     async def respond(request: Request) -> Response:
-        endpoint = methods["GET" if request.method == "HEAD" else request.method]
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            allowed = sorted({*methods, *({"HEAD"} if "GET" in methods else ())})
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         body = b""
         if endpoint.method not in {"GET", "DELETE"}:
             body = await _body(request, endpoint.body_max, context.limits.body_s)
@@ -144,13 +149,14 @@ async def _body(request: Request, most: int, within_s: float) -> bytes:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    what = f"{request.method} {request.url.path[:200]}"
+    path = request.scope["path"]  # its URL may be made of any nonsense that the header Host holds
+    what = f"{request.method} {path[:200]}"
     allowed = (error.headers or {}).get("Allow", "")
     if error.status_code == 405:
         refusal: Exception = Refused(405, "method_not_allowed", f"there is no {what}", hint=f"it takes {allowed}")
     else:
         known = sorted({re.sub(r"\{system\}", "zendesk", endpoint.path) for endpoint in ENDPOINTS})
-        refusal = NotFound(f"there is no {what}", hint=nearest(request.url.path, known, what="there are"))
+        refusal = NotFound(f"there is no {what}", hint=nearest(path, known, what="there are"))
     reply = problem_reply(refusal, "any")
     headers = {**reply.headers, **({"allow": allowed} if allowed else {})}
     return Response(reply.body, reply.status, headers, reply.media_type)

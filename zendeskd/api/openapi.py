@@ -23,7 +23,7 @@ Json = dict[str, Any]
 _REFERENCE: Final = "#/components/schemas/{name}"
 _TEXT: Final[Json] = {"type": "string"}
 _FLAG: Final[Json] = {"type": "boolean"}
-_ROW: Final[Json] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
+_ROW: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _SYSTEM: Final[Json] = {"type": "string", "enum": list(SYSTEMS)}
 _SPAN: Final = 'an instant ("2026-11-24T08:00:00Z"), a date, or a span back from now ("30d")'
 
@@ -137,11 +137,17 @@ def _query_parameters(one: Endpoint) -> Iterator[Json]:
         about, schema = _PARAMETERS[name]
         if name in one.several:
             about, schema = f"{about}; may come several times", {"type": "array", "items": schema}
-        yield {"name": name, "in": "query", "required": name in one.needs, "description": about, "schema": schema}
+        yield _query_parameter(name, about, schema, required=name in one.needs)
     if one.page is not None:
         default, most = one.page
         schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-        yield {"name": "limit", "in": "query", "required": False, "description": "at most so many", "schema": schema}
+        yield _query_parameter("limit", "at most so many", schema)
+
+
+def _query_parameter(name: str, about: str, schema: Json, *, required: bool = False) -> Json:
+    """An empty one is as good as none."""
+    known: Json = {"name": name, "in": "query", "required": required, "allowEmptyValue": not required}
+    return {**known, "description": about, "schema": schema}
 
 
 def _responses(one: Endpoint, schemas: Mapping[Any, Json]) -> Json:
@@ -173,15 +179,7 @@ def _events(schemas: Mapping[Any, Json]) -> Json:
     """OpenAPI 3.1 has no word for one document after the other; `x-line` is the schema of each."""
     about = _named(tuple(operation for operation in OPERATIONS if operation.name == "events"))
     heartbeat = {"type": "integer", "minimum": 1, "maximum": HEARTBEAT_MAX_S, "default": HEARTBEAT_S}
-    about["parameters"] = [
-        {
-            "name": "heartbeatS",
-            "in": "query",
-            "required": False,
-            "description": "an empty line comes after so many quiet seconds",
-            "schema": heartbeat,
-        }
-    ]
+    about["parameters"] = [_query_parameter("heartbeatS", "an empty line comes after so many quiet seconds", heartbeat)]
     line = {"schema": {"type": "string"}, "x-line": schemas[wire.Event]}
     problem = {PROBLEM_TYPE: {"schema": schemas[wire.Problem]}}
     about["responses"] = {
