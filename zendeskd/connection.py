@@ -28,7 +28,7 @@ class Limits:
     """What all callers together may cost. Seconds end in `_s`."""
 
     connections: int = 256
-    requests: int = 64  # at a time; one process may have a quarter of them
+    requests: int = 64  # at a time; one process may have a quarter of them, one user half
     streams: int = 64  # of events, likewise
     rate_per_s: float = 200.0  # requests of one user: an endless loop is slowed down to this
     burst: int = 1000  # but a script over a large fleet is not held up

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from zendeskd.api.asked import Answer, Asked, Endpoint
-from zendeskd.api.context import ControlContext
+from zendeskd.api.context import ControlContext, Role
 from zendeskd.api.names import user_name
 from zendeskd.api.problems import PROBLEM_TYPE, Refused, explain
 from zendeskd.api.query import Query
@@ -60,9 +60,15 @@ def answer(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Reply:
     return told
 
 
+def may(role: Role | None, endpoint: Endpoint) -> bool:
+    return role == "operator" or (role == "viewer" and not endpoint.changes)
+
+
 def problem_reply(error: Exception, operation: str) -> Reply:
     problem = explain(error, operation=operation)
     headers = {}
+    if isinstance(error, Forbidden):
+        headers["connection"] = "close"  # its body was not read
     if isinstance(error, Refused) and error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
     if isinstance(error, StorageError):
@@ -88,20 +94,28 @@ def _asked(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Asked:
 
 
 def _refuse_role(asked: Asked, endpoint: Endpoint) -> None:
+    if may(asked.role, endpoint):
+        return
     if asked.role is None:
         raise Forbidden(
             f"{asked.user} is neither an operator nor a viewer",
             hint="ask to be put into one of the groups of control.operators or control.viewers",
         )
-    if endpoint.changes and asked.role != "operator":
-        raise Forbidden(
-            f"{asked.user} may look but not change anything",
-            hint="ask an operator, or to be put into the group of control.operators",
-        )
+    raise Forbidden(
+        f"{asked.user} may look but not change anything",
+        hint="ask an operator, or to be put into the group of control.operators",
+    )
 
 
 def _remember(asked: Asked, status: int) -> None:
     """Into the log first: the database may be what is broken."""
+    left_out: int | None = 0
+    if asked.changed_nothing or 400 <= status < 500:
+        left_out = asked.context.unchanging.due(asked.peer.uid)
+        if left_out is None:
+            return
+    before = f"{left_out} before it that changed nothing are not here" if left_out else ""
+    note = "; ".join(filter(None, (asked.note[:400], before)))
     log.info(
         "asked",
         operation=asked.operation,
@@ -110,6 +124,7 @@ def _remember(asked: Asked, status: int) -> None:
         uid=asked.peer.uid,
         pid=asked.peer.pid,
         outcome=status,
+        **({"left_out": left_out} if left_out else {}),
     )
     try:
         asked.context.store.audit.write(
@@ -119,7 +134,7 @@ def _remember(asked: Asked, status: int) -> None:
             pid=asked.peer.pid,
             operation=asked.operation,
             target=asked.target[:200],
-            detail=asked.note[:500],
+            detail=note,
             outcome=status,
         )
     except StorageError as error:

@@ -23,7 +23,8 @@ IMPORT_BODY_MAX: Final = 16 * 1024 * 1024
 
 @dataclass(slots=True)
 class Asked:
-    """A request. `operation`, `target` and `note` are what the audit log will tell of it; never a secret."""
+    """A request. `operation`, `target` and `note` are what the audit log will tell of it; never a secret. It is told
+    every call that may have changed something, and of those that `changed_nothing` some."""
 
     context: ControlContext
     peer: Peer
@@ -36,6 +37,7 @@ class Asked:
     operation: str
     target: str = ""
     note: str = ""
+    changed_nothing: bool = False
 
     def decoded(self, kind: type[T]) -> T:
         return decode(self.body, kind)

@@ -93,6 +93,7 @@ def _resync(asked: Asked, org: str, system: str, told: wire.Command) -> Answer:
     asked.note = f"since {stamp_or_none(begin) or 'all'}{' (dry run)' if told.dry_run else ''}"
     if not told.dry_run:
         return _accepted(asked, asked.context.jobs.resync(org, system, asked.by, begin))
+    asked.changed_nothing = True
     stored = asked.context.store.records.count_since(one.id, begin)
     plan = wire.ResyncPlan(
         organization_id=org,
@@ -105,6 +106,7 @@ def _resync(asked: Asked, org: str, system: str, told: wire.Command) -> Answer:
 
 
 def _accepted(asked: Asked, queued: Queued) -> Answer:
+    asked.changed_nothing = queued.joined
     asked.note = " ".join(filter(None, (asked.note, f"run {queued.run_id}{', joined' if queued.joined else ''}")))
     return Answer(wire.Accepted(run_id=queued.run_id, state=queued.state.value, joined=queued.joined), 202)
 
@@ -112,6 +114,7 @@ def _accepted(asked: Asked, queued: Queued) -> Answer:
 def _changed(
     asked: Asked, org: str, system: str, told: wire.Command, changed: bool, run_id: int | None = None
 ) -> wire.Changed:
+    asked.changed_nothing = not changed
     view = asked.context.jobs.view(org, system)
     return shapes.changed(view, action=told.action, changed=changed, run_id=run_id)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from zendeskd import __version__, wire
+from zendeskd.api.unchanging import Unchanging
 from zendeskd.connection import Limits, Peer
 from zendeskd.events import Broker
 from zendeskd.fleet import Defaults
@@ -64,6 +65,7 @@ class ControlContext:
     now: Callable[[], datetime] = utcnow
     stalled_s: tuple[float, float] = (60.0, 900.0)
     limits: Limits = field(default_factory=Limits)
+    unchanging: Unchanging = field(default_factory=Unchanging)
 
 
 def roles_by_group(operators: int | None, viewers: int | None) -> Callable[[Peer], Role | None]:

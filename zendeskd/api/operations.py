@@ -41,6 +41,7 @@ def reconcile(asked: Asked) -> Answer:
         )
     if refused and not items:
         raise refused[0]
+    asked.changed_nothing = all(item.joined for item in items)
     return Answer(wire.ReconcileAccepted(items=sorted(items, key=lambda item: item.organization_id)), 202)
 
 
@@ -60,6 +61,7 @@ def backup(asked: Asked) -> Answer:
     _refuse_body(asked, "the folder is backups in the state folder")
     one, joined = asked.context.backups.begin(asked.by)
     asked.note = one.path.name + (", joined" if joined else "")
+    asked.changed_nothing = joined
     return Answer(wire.BackupAccepted(path=str(one.path), started_at=stamp(one.started_at), joined=joined), 202)
 
 
@@ -73,6 +75,7 @@ def reload(asked: Asked) -> wire.ReloadResult:
     _refuse_body(asked, "the settings are in the file; status names it")
     result = asked.context.reload()
     asked.note = ", ".join(change.key for change in result.changes)
+    asked.changed_nothing = not result.changes
     return result
 
 

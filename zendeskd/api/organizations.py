@@ -96,6 +96,7 @@ def import_fleet(asked: Asked) -> wire.ImportResult:
         unchanged=list(plan.unchanged),
     )
     asked.note = f"{len(plan.add)} added, {len(plan.update)} updated{' (dry run)' if draft.dry_run else ''}"
+    asked.changed_nothing = draft.dry_run or not (plan.add or plan.update)
     if not draft.dry_run:
         _adopt(context, [*plan.add, *plan.update])
     return result
