@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -23,6 +22,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from zendeskd import lock
 from zendeskd.connection import Limits, PeerCredH11
 from zendeskd.errors import ConfigError
 from zendeskd.events import Broker
@@ -97,14 +97,13 @@ def bind_control_socket(
         )
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        lock = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        held = _take(path)
     except OSError as error:
         raise _unusable(path, error) from None
     try:
-        _take(lock, path)
-        return Bound(_bind(path, mode, gid), path, lock, activated=False)
+        return Bound(_bind(path, mode, gid), path, held, activated=False)
     except BaseException:
-        os.close(lock)
+        os.close(held)
         raise
 
 
@@ -112,22 +111,14 @@ def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _take(lock: int, path: Path) -> None:
+def _take(path: Path) -> int:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        return lock.take(_lock_path(path))
+    except lock.Held as held:
         raise AlreadyRunning(
-            f"another zendeskd (pid {_holder(lock)}) listens on {path}",
+            f"another zendeskd (pid {held.pid or '?'}) listens on {path}",
             hint="zendeskd stop ends it; another runtime_dir makes a second one",
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
-
-
-def _holder(lock: int) -> str:
-    """The pid in the lock file; "?" for the moment in which the holder has yet to write its own."""
-    pid = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
-    return pid if pid.isdigit() and Path("/proc", pid).exists() else "?"
 
 
 def _bind(path: Path, mode: int, gid: int | None) -> socket.socket:

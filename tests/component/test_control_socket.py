@@ -68,20 +68,29 @@ def test_a_stale_socket_is_replaced(short_dir: Path) -> None:
         caller.connect(str(path))
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "dangling", "fifo", "link to a socket"])
 def test_what_is_not_a_socket_is_never_removed(short_dir: Path, kind: str) -> None:
     path, target = short_dir / "s", short_dir / "target"
-    target.write_text("precious")
-    if kind == "file":
-        path.write_text("precious")
-    elif kind == "folder":
-        path.mkdir()
-    else:
-        path.symlink_to(target)
-    with pytest.raises(ConfigError, match="is not a socket"):
-        bind_control_socket(path, environ={})
-    assert path.exists()
-    assert target.read_text() == "precious"
+    with socket.socket(socket.AF_UNIX) as other:
+        if kind == "link to a socket":
+            other.bind(str(target))
+            other.listen()
+        elif kind != "dangling":
+            target.write_text("precious")
+        if kind == "file":
+            path.write_text("precious")
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(path)
+        else:
+            path.symlink_to(target)
+        there, mode = target.exists(), path.lstat().st_mode
+        with pytest.raises(ConfigError, match="is not a socket"):
+            bind_control_socket(path, environ={})
+    assert path.lstat().st_mode == mode
+    assert target.exists() == there
+    assert not target.is_file() or target.read_text() == "precious"
 
 
 def test_a_long_path_is_refused_with_a_sentence(short_dir: Path) -> None:
@@ -97,7 +106,7 @@ def test_a_folder_that_cannot_be_made_is_refused_with_a_sentence(short_dir: Path
 
 def test_a_lock_file_that_is_a_link_is_not_followed(short_dir: Path) -> None:
     (short_dir / "s.lock").symlink_to(short_dir / "elsewhere")
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=r"s\.lock is there and is no lock file: move it away"):
         bind_control_socket(short_dir / "s", environ={})
     assert not (short_dir / "elsewhere").exists()
 
