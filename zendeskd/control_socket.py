@@ -96,7 +96,7 @@ def bind_control_socket(
             hint="set a shorter runtime_dir, or control.socket",
         )
     try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)  # who may is said by the socket
         held = _take(path)
     except OSError as error:
         raise _unusable(path, error) from None

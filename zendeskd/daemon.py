@@ -141,9 +141,10 @@ def locked(config: Config) -> Iterator[None]:
 
 def _prepare(config: Config) -> InstanceLock:
     """Folders and lock, before any fork, so that a refusal reaches the terminal."""
-    for folder in (config.state_dir, config.runtime_dir, config.log_dir):
+    # the operators' group need not be the daemon's: into the folder of the socket anybody may look, as the unit has it
+    for folder, mode in ((config.state_dir, 0o750), (config.runtime_dir, 0o755), (config.log_dir, 0o750)):
         try:
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
                 f"cannot make {folder}: {error.strerror}",

@@ -54,7 +54,7 @@ def answer(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Reply:
         reply = result if isinstance(result, Answer) else Answer(result)
         told = Reply(reply.status, msgspec.json.encode(reply.document) + b"\n", JSON_TYPE, {})
     except Exception as error:  # noqa: BLE001 - the frame around every request: one bug costs one answer
-        told = problem_reply(error, endpoint.operations[0])
+        told = problem_reply(error, endpoint.name)
     if endpoint.changes:
         _remember(asked, told.status)
     return told
@@ -88,7 +88,7 @@ def _asked(context: ControlContext, endpoint: Endpoint, parts: Parts) -> Asked:
         path=parts.path,
         query=Query((), ()),
         body=parts.body,
-        operation=endpoint.operations[0],
+        operation=endpoint.name,
         target="/".join(parts.path.values()),
     )
 

@@ -93,3 +93,8 @@ class Endpoint:
     replies: Mapping[int, Any] = field(default_factory=dict)
     takes: Any = None
     may_be_empty: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its operation's; `command` where only the body says which of several is meant."""
+        return self.operations[0] if len(self.operations) == 1 else "command"

@@ -105,7 +105,7 @@ def _kinds_of(one: Endpoint) -> Iterator[Any]:
 
 
 def _operation(one: Endpoint, schemas: Mapping[Any, Json]) -> Json:
-    about: Json = _named(tuple(operation for operation in OPERATIONS if operation.name in one.operations))
+    about = _named(one.name, [operation for operation in OPERATIONS if operation.name in one.operations])
     about["parameters"] = [*_path_parameters(one.path), *_query_parameters(one)]
     if one.takes is not None:
         content = {JSON_TYPE: {"schema": schemas[one.takes]}}
@@ -114,15 +114,13 @@ def _operation(one: Endpoint, schemas: Mapping[Any, Json]) -> Json:
     return about
 
 
-def _named(operations: tuple[Operation, ...]) -> Json:
+def _named(name: str, operations: list[Operation]) -> Json:
     """`x-operations`: as the audit log names them; more than one where the body says which is meant."""
-    first = operations[0]
-    names = [one.name for one in operations]
     return {
-        "operationId": first.name if len(names) == 1 else "command",
-        "summary": ", ".join(name.replace("_", " ") for name in names),
-        "x-operations": names,
-        "x-changes": first.changes,
+        "operationId": name,
+        "summary": ", ".join(one.name.replace("_", " ") for one in operations),
+        "x-operations": [one.name for one in operations],
+        "x-changes": operations[0].changes,
     }
 
 
@@ -177,7 +175,7 @@ def _refusals(one: Endpoint) -> Iterator[int]:
 
 def _events(schemas: Mapping[Any, Json]) -> Json:
     """OpenAPI 3.1 has no word for one document after the other; `x-line` is the schema of each."""
-    about = _named(tuple(operation for operation in OPERATIONS if operation.name == "events"))
+    about = _named("events", [operation for operation in OPERATIONS if operation.name == "events"])
     heartbeat = {"type": "integer", "minimum": 1, "maximum": HEARTBEAT_MAX_S, "default": HEARTBEAT_S}
     about["parameters"] = [_query_parameter("heartbeatS", "an empty line comes after so many quiet seconds", heartbeat)]
     line = {"schema": {"type": "string"}, "x-line": schemas[wire.Event]}

@@ -38,7 +38,8 @@ class Audit(Part):
         detail: str,
         outcome: int,
     ) -> None:
-        """`operation` is a name of OPERATIONS, `outcome` the reply's HTTP status. Never a secret in `detail`."""
+        """`operation` is a name of OPERATIONS, or `command` for one that was not looked at; `outcome` is the reply's
+        HTTP status. Never a secret in `detail`."""
         values = {
             "at": stamp(now),
             "uid": uid,
