@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import struct
-from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -58,9 +57,12 @@ def peer_of(sock: socket.socket) -> Peer:
 
 
 class PeerCredH11(H11Protocol):
-    """uvicorn's protocol, with `peer` and `connection` in each request's state. Event loop only."""
+    """uvicorn's protocol, with `peer` in each request's state. Event loop only."""
 
     limits: ClassVar = Limits()
+    held: ClassVar[dict[int, dict[PeerCredH11, None]]] = {}
+    """The connections by process, and of each first the one that was not used for longest: found without a search, as
+    thousands may come a second. Of one server, so each has a class of its own."""
     peer: Peer
     _head_since: float | None = None
     _unread: tuple[int, float] = (0, 0.0)  # bytes the caller has not taken, since when
@@ -70,14 +72,20 @@ class PeerCredH11(H11Protocol):
         super().connection_made(transport)
         self.logger = _quiet
         self.peer = peer_of(transport.get_extra_info("socket"))
-        self.app_state = {**self.app_state, "peer": self.peer, "connection": self}  # copied into each request's scope
+        self.app_state = {**self.app_state, "peer": self.peer}  # copied into each request's scope
         self._head_since = self.loop.time()
+        self._hold()
         if len(self.connections) > self.limits.connections and not self._make_room():
             self._refuse(503, "busy", "too many connections", hint="try again in a second")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._let_go()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._between_requests() and self._head_since is None:
             self._head_since = self.loop.time()
+            self._hold()
         super().data_received(data)
         if not self._between_requests():
             self._head_since = None
@@ -104,18 +112,26 @@ class PeerCredH11(H11Protocol):
 
     def _make_room(self) -> bool:
         """End the connection that waits longest between requests, of the process that has most. -> whether one was."""
-        waiting: list[PeerCredH11] = [
-            other
-            for other in self.connections
-            if isinstance(other, PeerCredH11) and other is not self and other._between_requests()
-        ]
-        if not waiting:
-            return False
-        held = Counter(other.peer.pid for other in waiting)
-        most = max(waiting, key=lambda other: (held[other.peer.pid], -(other._head_since or self.loop.time())))
-        self.connections.discard(most)
-        most.transport.abort()
-        return True
+        for theirs in sorted(self.held.values(), key=len, reverse=True):
+            for other in theirs:
+                if other is not self and other._between_requests():
+                    other._let_go()
+                    other.transport.abort()
+                    return True
+        return False
+
+    def _hold(self) -> None:
+        """The last of its process, as the one that was used last."""
+        theirs = self.held.setdefault(self.peer.pid, {})
+        theirs.pop(self, None)
+        theirs[self] = None
+
+    def _let_go(self) -> None:
+        self.connections.discard(self)
+        theirs = self.held.get(self.peer.pid, {})
+        theirs.pop(self, None)
+        if not theirs:
+            self.held.pop(self.peer.pid, None)
 
     def _refuse(self, status: int, code: str, detail: str, *, hint: str) -> None:
         """Answer without a request, and hang up."""

@@ -32,7 +32,10 @@ log = structlog.get_logger("zendeskd.control")
 SOCKET_PATH_MAX: Final = 107
 """Bytes of a Unix socket's path: unix(7), `sun_path` less its end mark."""
 
-BACKLOG: Final = 128
+BACKLOG: Final = 512
+"""Callers that the kernel lets wait. Those beyond that it refuses if they have a time-out."""
+ACCEPTED_AT_ONCE: Final = 128
+"""Before those that are accepted are served again; they hold descriptors before room is made for them."""
 GRACE_S: Final = 3
 """Seconds that requests going on get at the end."""
 
@@ -181,7 +184,7 @@ class ControlServer:
 
     def __init__(self, app: ASGIApp, sock: socket.socket, broker: Broker, *, limits: Limits | None = None) -> None:
         """`app` as `api.app.build_app` makes it: it finds `peer` in each request's state."""
-        protocol = type("Connection", (PeerCredH11,), {"limits": limits or Limits()})
+        protocol = type("Connection", (PeerCredH11,), {"limits": limits or Limits(), "held": {}})
         config = uvicorn.Config(
             app,
             http=protocol,
@@ -192,7 +195,7 @@ class ControlServer:
             access_log=False,
             server_header=False,
             date_header=False,
-            backlog=BACKLOG,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=GRACE_S,
         )
@@ -243,6 +246,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        for sock in sockets or ():
+            sock.listen(BACKLOG)  # asyncio has made its own number of it
         self._loop = asyncio.get_running_loop()
         self._moved_at = self._loop.time()
         self._broker.attach(self._loop)

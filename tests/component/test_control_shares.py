@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from tests.fixtures.control import Control, raw_http
+from tests.waiting import wait_for
 from zendeskd.connection import Limits
 
 UNFINISHED = b"POST /api/organizations/import HTTP/1.1\r\nhost: x\r\ncontent-length: 8000000\r\n\r\n"
@@ -39,6 +40,19 @@ def test_health_is_told_however_much_else_is_asked_for(new_control: Control) -> 
     codes = [new_control.http("GET", "/api/sync-logs").status_code for _ in range(6)]
     assert codes == [200, 200, 200, 429, 429, 429]
     assert new_control.http("GET", "/api/health").status_code == 200
+
+
+def test_health_does_not_queue_behind_those_that_wait_for_their_turn(new_control: Control) -> None:
+    new_control.start(limits=Limits(rate_per_s=1.0, burst=2, requests=4))
+    assert [new_control.http("GET", "/api/sync-logs").status_code for _ in range(2)] == [200, 200]
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.settimeout(10)
+        waiting.connect(str(new_control.path))
+        waiting.sendall(b"GET /api/sync-logs HTTP/1.1\r\nhost: x\r\n\r\n")
+        wait_for(lambda: new_control.http("GET", "/api/sync-logs").status_code == 503, "the queue to be full")
+        codes = [new_control.http("GET", "/api/health").status_code for _ in range(3)]
+        assert codes == [200, 200, 200]  # the third one waits for a second, in a queue of its own
+        assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_of_large_bodies_there_are_few_at_a_time_and_small_ones_go_on(control: Control) -> None:

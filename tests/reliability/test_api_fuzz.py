@@ -29,7 +29,7 @@ from zendeskd.simulator import Account, Simulator
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLES = int(os.environ.get("ZENDESKD_FUZZ_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("ZENDESKD_FUZZ_EXAMPLES", "10"))
 TICKETS = 300
 
 LIKELY: dict[str, list[object]] = {

@@ -66,7 +66,7 @@ _Answers = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(context: ControlContext) -> Starlette:
-    """An ASGI application with `peer` and `connection` in each request's state, as `connection.PeerCredH11` puts it."""
+    """An ASGI application with `peer` in each request's state, as `connection.PeerCredH11` puts it."""
     pools = {
         "threads": Threads("control-work", THREADS),
         "slow": Threads("control-slow", SLOW_THREADS),

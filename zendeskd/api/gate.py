@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -28,8 +29,8 @@ STRANGERS: Final = 4
 class Gate:
     """ASGI middleware. Refuses with a problem, slows down floods, and puts the common headers on every answer.
 
-    Health has places and a pace of its own, so that it is told whatever else is asked for. Strangers have few places,
-    as all they get is a refusal. A request that waits for its turn holds no place of those that are answered.
+    Health has a queue of its own, so that it is told whatever else is asked for. Strangers have few places, as all they
+    get is a refusal. A request that waits for its turn holds no place of those that are answered.
     """
 
     def __init__(self, app: ASGIApp, version: str, limits: Limits, roles: Callable[[Peer], Role | None]) -> None:
@@ -41,11 +42,9 @@ class Gate:
         }
         self._requests = Places("requests", limits.requests)
         self._streams = Places("event streams", limits.streams)
-        self._health = Places("questions for health", limits.requests)
         self._strangers = Places("requests of strangers", STRANGERS)
-        self._waiting = Places("requests", limits.requests)
-        self._pace = Pace(limits.rate_per_s, limits.burst)
-        self._health_pace = Pace(limits.rate_per_s, limits.burst)
+        self._queue = Queue(limits)
+        self._health_queue = Queue(limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,8 +58,8 @@ class Gate:
 
         peer: Peer = scope["state"]["peer"]
         try:
-            await self._slow_down(peer, self._health_pace if scope["path"] == HEALTH_PATH else self._pace)
-            with self._places(scope["path"], peer).one(peer):
+            await (self._health_queue if scope["path"] == HEALTH_PATH else self._queue).turn(peer)
+            with self._place(scope["path"], peer):
                 await self._app(scope, receive, send_with_headers)
         except Refused as refusal:
             reply = problem_reply(refusal, "any")
@@ -69,13 +68,24 @@ class Gate:
             response = Response(reply.body, reply.status, headers, reply.media_type)
             await response(scope, receive, send_with_headers)
 
-    def _places(self, path: str, peer: Peer) -> Places:
+    def _place(self, path: str, peer: Peer) -> AbstractContextManager[None]:
         if self._roles(peer) is None:
-            return self._strangers
-        return {EVENTS_PATH: self._streams, HEALTH_PATH: self._health}.get(path, self._requests)
+            return self._strangers.one(peer)
+        if path == HEALTH_PATH:  # it never waits for anything
+            return nullcontext()
+        return (self._streams if path == EVENTS_PATH else self._requests).one(peer)
 
-    async def _slow_down(self, peer: Peer, pace: Pace) -> None:
-        wait_s = pace.take(peer.uid, asyncio.get_running_loop().time(), PATIENCE_S)
+
+class Queue:
+    """Where requests beyond the pace wait for their turn."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._pace = Pace(limits.rate_per_s, limits.burst)
+        self._waiting = Places("requests", limits.requests)
+
+    async def turn(self, peer: Peer) -> None:
+        """Raises Refused for those that would have to wait for long, or among too many."""
+        wait_s = self._pace.take(peer.uid, asyncio.get_running_loop().time(), PATIENCE_S)
         if wait_s is None:
             raise Refused(
                 429, "too_many_requests", "too many requests in a short time", hint="slow down", retry_after_s=5
