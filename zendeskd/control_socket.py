@@ -34,7 +34,7 @@ SOCKET_PATH_MAX: Final = 107
 
 BACKLOG: Final = 512
 """Callers that the kernel lets wait. Those beyond that it refuses if they have a time-out."""
-ACCEPTED_AT_ONCE: Final = 128
+ACCEPTED_AT_ONCE: Final = 32
 """Before those that are accepted are served again; they hold descriptors before room is made for them."""
 GRACE_S: Final = 3
 """Seconds that requests going on get at the end."""

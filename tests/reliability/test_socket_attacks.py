@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -36,6 +37,8 @@ GROWTH_MB = 160
 """Four imports of 16 MiB, 64 bodies of 1 MiB: what may be in memory at a time."""
 HEALTH_WITHIN_S = 10.0
 AUDIT_ROWS = 250
+DESCRIPTORS = 1024
+"""What systemd gives a service that asks for nothing else."""
 GET_HEALTH = b"GET /api/health HTTP/1.1\r\nhost: zendeskd\r\nconnection: close\r\n\r\n"
 
 
@@ -45,7 +48,12 @@ class Besieged:
     def __init__(self, folder: Path, simulator: Simulator) -> None:
         self.daemon = DaemonProcess(folder)
         self.account: Account = simulator.add_account("acme", tickets=TICKETS)
-        self.daemon.start()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, DESCRIPTORS), hard))
+        try:
+            self.daemon.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         self.daemon.add("acme", self.account.base_url, self.account.credential)
         assert self.daemon.first_run("acme").status == "success"
 
