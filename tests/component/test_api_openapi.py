@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 
 import pytest
 
-from tests.fixtures.control import Control
+from tests.fixtures.control import Control, raw_http
 from tests.fixtures.described import DOCUMENT, SCHEMAS, misfits
+from tests.fixtures.shapes import problems
+from tests.waiting import wait_for
 from zendeskd import __version__
 from zendeskd.api.app import ENDPOINTS
 from zendeskd.operations import OPERATIONS, Operation
@@ -90,3 +93,43 @@ def test_the_secrets_of_credentials_are_described_as_such() -> None:
     for kind in ("ApiToken", "Bearer", "OAuthClientCredentials", "OAuthRefreshToken"):
         secrets = [name for name, one in SCHEMAS[kind]["properties"].items() if one.get("writeOnly")]
         assert secrets, kind
+
+
+def test_each_line_of_the_stream_is_an_event_as_described(control: Control) -> None:
+    control.add()
+    about = DOCUMENT["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["application/x-ndjson"]
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(10)
+        caller.connect(str(control.path))
+        caller.sendall(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n")
+        wait_for(lambda: control.broker.streams == 1, "the stream")
+        control.ended(control.client().trigger("acme").run_id)
+        control.broker.publish("log", log={"event": "x"})
+        control.broker.publish("daemon", message="last one")
+        told = b""
+        while b"last one" not in told:
+            told += caller.recv(65536)
+    events = [json.loads(line) for line in told.splitlines() if line.startswith(b"{")]
+    assert {one["event"] for one in events} >= {"hello", "run", "integration", "log", "daemon"}
+    for one in events:
+        assert problems(one, about["x-line"], SCHEMAS) == []
+
+
+def test_another_method_is_told_which_there_are_also_where_a_system_would_fit(standing: Control) -> None:
+    for method, path, allowed in (
+        ("GET", "/api/backup", "POST"),
+        ("GET", "/api/organizations/import", "POST"),
+        ("POST", "/api/status", "GET, HEAD"),
+        ("DELETE", "/api/reconcile", "GET, HEAD, POST"),
+        ("POST", "/api/events", "GET, HEAD"),
+        ("TRACE", "/api/organizations/acme", "DELETE, GET, HEAD, PATCH"),
+    ):
+        reply = standing.http(method, path)
+        assert (reply.status_code, reply.headers["allow"]) == (405, allowed), path
+        assert reply.json()["hint"] == f"it takes {allowed}"
+
+
+def test_a_header_host_of_nonsense_changes_nothing(standing: Control) -> None:
+    for host in (b"[", b"a b", b"x/../../y", b"\xff"):
+        answer = raw_http(standing.path, b"GET /nope HTTP/1.1\r\nhost: " + host + b"\r\nconnection: close\r\n\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"] == "there is no GET /nope"
