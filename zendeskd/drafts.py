@@ -28,7 +28,8 @@ T = TypeVar("T")
 Parse = Callable[[bytes], AnyCredential]
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_HOST_MAX: Final = 253
+_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 _TAKEN: Final = frozenset({"import", "export"})  # paths of the API
 _NAME_MAX: Final = 200
 _TAG_MAX: Final = 64
@@ -275,10 +276,11 @@ def at(path: str, key: str) -> str:
 def subdomain_url(subdomain: str) -> str:
     """`acme` -> `https://acme.zendesk.com`. Raises BadRequest."""
     name = subdomain.strip().lower()
-    if _LABEL.fullmatch(name) is None:
-        first = re.sub(r"^https?://", "", name).split(".")[0]
+    if not subdomain.isascii() or _LABEL.fullmatch(name) is None:
+        shown = name.rpartition("@")[2]  # before it a URL has a password
+        first = re.sub(r"^https?://", "", shown).split(".")[0]
         hint = f"give its first part alone: {first}" if _LABEL.fullmatch(first) else "acme, for acme.zendesk.com"
-        raise BadRequest(f"{subdomain!r} is not a subdomain", hint=hint, field="subdomain")
+        raise BadRequest(f"{shown[:80]!r} is not a subdomain", hint=hint, field="subdomain")
     return f"https://{name}.zendesk.com"
 
 
@@ -302,12 +304,17 @@ def parse_base_url(text: str) -> str:
         raise bad("has a user or password in it", "credentials are given apart from it, and stored sealed")
     if parts.query or parts.fragment or text.endswith(("?", "#")):
         raise bad("has a query or a fragment", "end it before ? and #")
-    if not host or (not _is_address(host) and _HOST.fullmatch(host) is None):
+    if not _is_address(host) and not (len(host) <= _HOST_MAX and all(map(_LABEL.fullmatch, host.split(".")))):
         raise bad("has no host")
+    if port == 0:
+        raise bad("has no host or port that can be read")
+    path = parts.path.rstrip("/")
+    if path and not all(map(_SEGMENT.fullmatch, path[1:].split("/"))):
+        raise bad("has a path that servers read differently", "letters, digits, . _ ~ - and single slashes")
     if parts.scheme == "http" and not _is_loopback(host):
         raise bad("is http to another host, where credentials would travel in clear", f"https://{host}")
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
+    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{path}"
 
 
 def _is_address(host: str) -> bool:

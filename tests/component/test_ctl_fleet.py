@@ -253,6 +253,8 @@ def test_credentials_come_from_a_file(stored: ScriptedDaemon, zendeskctl: Zendes
         ([], b'{"kind":"bearer","token":"sup3r-secret-token"', "begins with { but cannot be read"),
         ([], SECRET.encode() * 5000, "larger than 64 KiB"),
         (["--file", "/nowhere/x"], b"", "cannot read /nowhere/x"),
+        (["--file", "a\0b"], b"", "cannot read a"),
+        (["--file", OBJECT.decode()], b"", "the credentials themselves were given where a file belongs"),
     ],
 )
 def test_unusable_credentials_are_not_sent_and_not_shown(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from zendeskd import drafts, fleet, wire
 from zendeskd.decoding import Malformed
@@ -177,6 +180,9 @@ def test_other_json_is_refused(body: bytes) -> None:
         ("http://127.0.0.1:8080/accounts/acme", "http://127.0.0.1:8080/accounts/acme"),
         ("http://localhost:80", "http://localhost:80"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://acme.zendesk.com:", "https://acme.zendesk.com"),
+        ("https://proxy.example.com/a.b/c_d~e-1/", "https://proxy.example.com/a.b/c_d~e-1"),
+        ("https://xn--acm-fla.example.com", "https://xn--acm-fla.example.com"),
     ],
 )
 def test_base_urls(given: str, url: str) -> None:
@@ -209,6 +215,27 @@ def test_base_urls(given: str, url: str) -> None:
         "https://-acme.zendesk.com",
         "https://[::1",
         "https://" + "a" * 600,
+        "https://acme..zendesk.com",
+        "https://acme.zendesk.com.",
+        "https://acme.zendesk.com/../x",
+        "https://acme.zendesk.com/a/%2e%2E/x",
+        "https://acme.zendesk.com/%0d%0aX",
+        "https://acme.zendesk.com//x",
+        "https://acme.zendesk.com/x;y",
+        "https://acme.zendesk.com:0",
+        "https://" + "a" * 64 + ".zendesk.com",
+        "https://acme.zendesk.com%2f@evil.test",
+        "https:acme.zendesk.com",
+        "https:/acme.zendesk.com",
+        "https:///acme.zendesk.com",
+        "//acme.zendesk.com",
+        "http://0.0.0.0",
+        "http://127.1",
+        "http://0x7f000001",
+        "http://localhost.",
+        "http://localhost@evil.test",
+        "http://[::ffff:10.0.0.1]",
+        "http://10.0.0.1",
     ],
 )
 def test_what_credentials_must_not_be_sent_to(given: str) -> None:
@@ -225,10 +252,44 @@ def test_a_subdomain_is_its_first_part_alone(given: str, hint: str) -> None:
     assert caught.value.hint.endswith(f": {hint}")
 
 
-@pytest.mark.parametrize("given", ["", "-acme", "acme-", "ac me", "ac_me", "a" * 64, "acme/../x"])
+ODD = ["acme:8443", "acme@evil", "@", "acme#", "acme?", "acme\\", "acme%2eevil", "acme\x00", "acme\nx", "[::1]", "."]
+FOREIGN = [
+    "acm\u00e9",
+    "\u0430cme",
+    "acme\u3002evil",
+    "acme\uff0eevil",
+    "\u2488",
+    "acme\u2044",
+    "acme\u200b",
+    "\u212a1",
+]
+PATHS = ["acme/../x", "../acme", "acme.evil", "acme.zendesk.com.evil.test"]
+
+
+@pytest.mark.parametrize("given", ["", "-acme", "acme-", "ac me", "ac_me", "a" * 64, *ODD, *FOREIGN, *PATHS])
 def test_bad_subdomains(given: str) -> None:
     with pytest.raises(BadRequest):
         drafts.subdomain_url(given)
+
+
+@hypothesis.given(st.text(max_size=70) | st.text("aA1-._/@:\u212a", max_size=70))
+def test_a_subdomain_is_refused_or_one_label_of_zendesk(given: str) -> None:
+    try:
+        url = drafts.subdomain_url(given)
+    except BadRequest:
+        return
+    host = urlsplit(url).hostname or ""
+    assert url == f"https://{host}"
+    assert host.isascii()
+    assert host.split(".")[1:] == ["zendesk", "com"]
+    assert len(host.split(".")[0]) <= 63
+
+
+@pytest.mark.parametrize("given", ["ana:hunter22@acme", "https://ana:hunter22@acme.zendesk.com/agent", "hunter22@"])
+def test_a_password_in_a_subdomain_is_not_repeated(given: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        drafts.subdomain_url(given)
+    assert "hunter22" not in caught.value.detail + caught.value.hint
 
 
 # --- imports ----------------------------------------------------------------------------------------------------------

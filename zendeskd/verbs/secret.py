@@ -44,8 +44,13 @@ def read_source(name: str, stdin: TextIO) -> bytes:
         else:
             with Path(name).open("rb") as file:
                 content = file.read(SIZE_MAX + 1)
-    except OSError as error:
-        raise UsageProblem(f"cannot read {name}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name with a NUL in it
+        if "{" in name:
+            raise UsageProblem(
+                "the credentials themselves were given where a file belongs: other users may have seen them (ps)",
+                hint="give them on standard input (-), or put them into a file for you alone; then renew them",
+            ) from None
+        raise UsageProblem(f"cannot read {name}: {getattr(error, 'strerror', error)}") from None
     said = "standard input" if name == "-" else name
     if len(content) > SIZE_MAX:
         raise UsageProblem(f"{said} is larger than {SIZE_MAX // 1024} KiB: that is no credential")
