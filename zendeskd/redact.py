@@ -6,14 +6,18 @@ with a telling name, an Authorization header inside an error message, a token in
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from zendeskd.models import Secret, stamp
 
 HIDDEN: Final = "***"
+SHORTEST: Final = 4
+"""Characters of what is looked for in the words of others: fewer would be found in every sentence."""
 LONGEST: Final = 16_000
 """Characters of one value. A log line is for people; a page of tickets in it would be a mistake."""
 
@@ -56,7 +60,7 @@ def clean(value: object, depth: int = 0) -> object:
 
 def clean_item(key: str, value: object, depth: int = 0) -> object:
     """The value of a key: hidden when the key's name says that it is a secret."""
-    if isinstance(value, str | bytes) and value and _KEYS.search(_CAMEL.sub("_", key).lower()):
+    if isinstance(value, str | bytes) and value and _is_telling(key):
         return HIDDEN
     return clean(value, depth)
 
@@ -68,3 +72,31 @@ def clean_text(text: str) -> str:
     for pattern, replacement in zip(_PATTERNS, _REPLACEMENTS, strict=True):
         text = pattern.sub(replacement, text)
     return text
+
+
+def secrets_in(sent: Mapping[str, object]) -> tuple[Secret, ...]:
+    """What goes out under a telling name: of an Authorization header without its scheme, of a Basic one also the
+    password inside."""
+    found = []
+    for key, value in sent.items():
+        if isinstance(value, str) and _is_telling(key):
+            found.append(value.rpartition(" ")[2])
+            try:
+                found.append(base64.b64decode(found[-1], validate=True).decode().rpartition(":")[2])
+            except ValueError:
+                continue  # it is no Basic header
+    return tuple(map(Secret, found))
+
+
+def without(text: str, secrets: Iterable[Secret]) -> str:
+    """Words of somebody who was sent these secrets and may repeat them: as they are, in a URL, in a host's name."""
+    for secret in secrets:
+        plain = secret.reveal()
+        if len(plain) >= SHORTEST:
+            for form in (plain, quote(plain, safe=""), quote_plus(plain)):
+                text = re.sub(re.escape(form), HIDDEN, text, flags=re.IGNORECASE)
+    return clean_text(text)
+
+
+def _is_telling(key: str) -> bool:
+    return _KEYS.search(_CAMEL.sub("_", key).lower()) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from zendeskd.connectors.faults import (
     is_transient,
 )
 from zendeskd.errors import BadResponse, NetworkError, PermissionDenied, ServerError
+from zendeskd.models import Secret
 
 BODIES = json.loads((Path(__file__).parent.parent / "data" / "zendesk-error-bodies.json").read_bytes())
 
@@ -104,11 +106,25 @@ def test_what_is_lasting_is_not_asked_again_in_the_same_run() -> None:
         (b"[1]", ("", "")),
         (b"Number of allowed API requests per minute exceeded", ("", "")),
         (b"[" * 100_000, ("", "")),
-        (b'{"error":"' + b"x" * 900 + b'"}', ("x" * 200, "")),
+        (b'{"error":"' + b"x" * 900 + b'"}', ("x" * 900, "")),
     ],
 )
 def test_the_words_of_an_error_body(body: bytes, words: tuple[str, str]) -> None:
     assert error_words(body) == words
+
+
+@pytest.mark.parametrize("secret", ["s3cret-Token_0", "s3cret/to+ken=", 'quo"ted\\secret', "x" * 16_000])
+@pytest.mark.parametrize("words", ["you sent {}", "{}", "{}{} and {}", "Bearer {}", "a=1&client_secret={}"])
+def test_an_answer_that_repeats_what_was_sent_is_shown_without_it(secret: str, words: str) -> None:
+    for sent in (secret, quote_plus(secret)):
+        body = json.dumps({"error": "invalid", "description": words.replace("{}", sent)}).encode()
+        echo = Answer(400, {"x-request-id": f"of {sent}"}, body, "acme.zendesk.com", (Secret(secret),))
+        fault = fault_of(echo)
+        assert isinstance(fault, Rejected)
+        assert sent[:8] not in fault.detail + fault.hint + str(fault.request_id)
+        assert "***" in fault.detail
+        assert len(fault.detail) < 300
+        assert secret not in repr(echo.sent)
 
 
 @given(st.binary(max_size=60), st.integers(200, 599))

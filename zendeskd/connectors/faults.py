@@ -13,26 +13,34 @@ from typing import Any, Final
 import msgspec
 
 from zendeskd.errors import BadResponse, CredentialError, NetworkError, PermissionDenied, RunError, ServerError
+from zendeskd.models import Secret
+from zendeskd.redact import without
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. Header names are lower case; the body is unpacked."""
+    """What came back. Header names are lower case; the body is unpacked. `sent`: secrets that the call went with, which
+    an answer may repeat: its words are shown by `quoted` only."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     host: str
+    sent: tuple[Secret, ...] = ()
 
     @property
     def request_id(self) -> str | None:
         """The source's own name for this call, to quote to its support."""
         found = self.headers.get("x-request-id") or self.headers.get("x-zendesk-request-id")
-        return found[:100] if found else None
+        return self.quoted(found)[:100] if found else None
 
     @property
     def date(self) -> datetime | None:
         """The server's clock when it answered."""
         return http_date(self.headers.get("date", ""))
+
+    def quoted(self, words: str) -> str:
+        """Its words as they may be shown, logged and stored."""
+        return without(words, self.sent)
 
 
 class Slow(NetworkError):
@@ -75,7 +83,7 @@ class Rejected(BadResponse):
     """Any other 4xx: the request itself is not accepted. `name` is the source's word for why."""
 
     def __init__(self, answer: Answer, name: str, message: str) -> None:
-        said = f": {message or name}" if message or name else ""
+        said = f": {answer.quoted(message or name)[:_SHORT]}" if message or name else ""
         super().__init__(
             f"{answer.host} did not accept the request (HTTP {answer.status}{said}).",
             status=answer.status,
@@ -86,6 +94,7 @@ class Rejected(BadResponse):
         self.date = answer.date
 
 
+_SHORT: Final = 200
 TRANSIENT: Final = (NetworkError, ServerError, BadResponse)
 _LASTING: Final = (Redirected, NoAccount, Rejected)
 
@@ -151,7 +160,7 @@ def _refused(answer: Answer, name: str, message: str, about: Mapping[str, Any]) 
 
 
 def error_words(body: bytes) -> tuple[str, str]:
-    """An error body's name and message, "" where it has none. Never raises; at most 200 characters each."""
+    """An error body's name and message, "" where it has none: as they came, see Answer.quoted. Never raises."""
     try:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -165,11 +174,11 @@ def error_words(body: bytes) -> tuple[str, str]:
     errors = said.get("errors")
     if name is None and isinstance(errors, list) and errors and isinstance(errors[0], dict):
         name, message = errors[0].get("code"), errors[0].get("title")
-    return _short(name), _short(message)
+    return _text(name), _text(message)
 
 
-def _short(said: object) -> str:
-    return said[:200] if isinstance(said, str) else ""
+def _text(said: object) -> str:
+    return said if isinstance(said, str) else ""
 
 
 def http_date(text: str) -> datetime | None:

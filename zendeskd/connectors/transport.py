@@ -22,6 +22,8 @@ import msgspec
 from zendeskd import __version__
 from zendeskd.connectors.faults import Answer, Redirected, Slow, TooLarge
 from zendeskd.errors import BadResponse, NetworkError, RunError
+from zendeskd.models import Secret
+from zendeskd.redact import secrets_in, without
 
 CONNECT_S: Final = 10.0
 READ_S: Final = 60.0
@@ -132,6 +134,7 @@ class Transport:
         url = self._base_url + request.path
         if request.params:
             url += "?" + urlencode(request.params)
+        sent = secrets_in({**headers, **(request.body or {})})
         with self._client.stream(
             "GET" if request.body is None else "POST",
             url,
@@ -140,14 +143,15 @@ class Transport:
             extensions={"trace": self._trace},
         ) as response:
             if response.is_redirect or 300 <= response.status_code < 400:
+                elsewhere = without(_host_of(response.headers.get("location", "")), sent)
                 raise Redirected(
-                    f"{self._host} redirected the call to {_host_of(response.headers.get('location', ''))}.",
+                    f"{self._host} redirected the call to {elsewhere}.",
                     hint="Credentials are sent to no other host. Is the account renamed, moved or suspended? "
                     "Then give its new base URL.",
                     status=response.status_code,
                 )
             try:
-                body = b"".join(self._body(response))
+                body = b"".join(self._body(response, sent))
             except httpx.ReadTimeout:
                 raise
             except httpx.TransportError as error:
@@ -161,13 +165,15 @@ class Transport:
                 headers={name.lower(): value for name, value in response.headers.items()},
                 body=body,
                 host=self._host,
+                sent=sent,
             )
 
-    def _body(self, response: httpx.Response) -> Iterator[bytes]:
+    def _body(self, response: httpx.Response, sent: tuple[Secret, ...]) -> Iterator[bytes]:
         """The body, unpacked here: httpx would neither limit what a few bytes unpack to nor miss a lost ending."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"gzip", "x-gzip", "identity", ""}:
-            raise BadResponse(f"{self._host} packed its answer as {encoding[:40]!r}, which was not asked for.")
+            shown = without(encoding, sent)[:40]
+            raise BadResponse(f"{self._host} packed its answer as {shown!r}, which was not asked for.")
         gzip = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
         room, came = self._max_body, False
         for chunk in response.iter_raw():
@@ -250,6 +256,8 @@ _NETWORK: Final = "Check the base URL, this machine's network and its DNS."
 
 def _host_of(location: str) -> str:
     try:
-        return urlsplit(location).netloc[:100] or "another place on it"
+        parts = urlsplit(location)
+        named = parts.hostname or ""
+        return (named if parts.port is None else f"{named}:{parts.port}")[:100] or "another place on it"
     except ValueError:
         return "an unreadable address"

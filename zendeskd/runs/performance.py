@@ -28,6 +28,7 @@ from zendeskd.models import (
     RunStatus,
     Waiting,
 )
+from zendeskd.redact import clean_text
 from zendeskd.runs.ahead import FetchAhead
 from zendeskd.runs.ledger import Ledger
 from zendeskd.runs.live import LiveRun
@@ -220,7 +221,7 @@ def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRo
             status=RunStatus.FAILED,
             end_reason="error",
             error_code="internal_error",
-            error_message=f"A bug ended the run: {type(bug).__name__}: {bug}",
+            error_message=clean_text(f"A bug ended the run: {type(bug).__name__}: {bug}"),
         )
     view = live.view()
     tell = bound.error if result.status is RunStatus.FAILED else bound.info
@@ -259,9 +260,8 @@ def compare_once(bench: Bench, one: Integration, begun: Reconciliation, live: Li
         result = replace(begun, status="failed", error_code=error.code, error_message=error.detail)
     except Exception as bug:  # noqa: BLE001 - as above
         bound.exception("comparison failed by a bug")
-        result = replace(
-            begun, status="failed", error_code="internal_error", error_message=f"{type(bug).__name__}: {bug}"
-        )
+        words = clean_text(f"{type(bug).__name__}: {bug}")
+        result = replace(begun, status="failed", error_code="internal_error", error_message=words)
     result = replace(result, finished_at=bench.now())
     tell = bound.error if result.status == "failed" else bound.info
     tell(
