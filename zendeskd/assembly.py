@@ -77,8 +77,11 @@ class Assembly:
         self._open.callback(database.close)
         database.open()
         store = Store(database)
+        sealed = store.fleet.ciphertexts()
         # a key that was lost must not be replaced in silence: what was sealed with it could never be opened again
-        vault = open_vault(config.state_dir, config.credentials_dir, create=not store.fleet.has_credentials())
+        vault = open_vault(config.state_dir, config.credentials_dir, create=not sealed)
+        if (problem := vault.problem_with(sealed)) is not None:  # new credentials can be entered, so it goes on
+            log.error("stored credentials cannot be opened", error=problem.detail, hint=problem.hint)
         jobs = Jobs(
             store,
             connectors.build(),

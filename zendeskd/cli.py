@@ -6,9 +6,11 @@ Each verb imports what it needs when it is called: `zendeskd check` must not pay
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +35,8 @@ _EXAMPLES: Final = {
     "doctor": "examples:\n  zendeskd doctor\n  zendeskd doctor --json | jq .worst",
     "restore": "examples:\n  zendeskd restore /var/lib/zendeskd/backups/zendeskd-20261123T080000Z.db\n"
     "  zendeskd restore FILE --yes",
+    "rotate-key": "examples:\n  zendeskd rotate-key\n"
+    "  zendeskd rotate-key --old-key /etc/zendeskd/master.key --new-key /etc/zendeskd/master.key.new",
     "demo": "examples:\n  zendeskd demo\n  zendeskd demo --no-dashboard\n  zendeskd demo --once",
 }
 
@@ -52,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(call: Callable[[], int]) -> int:
     try:
-        return call()
+        with _nothing_for_others():
+            return call()
     except ConfigError as error:
         _say(*(f"zendeskd: {problem}" for problem in error.problems), error.hint)
         return USAGE
@@ -64,6 +69,18 @@ def _guarded(call: Callable[[], int]) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _nothing_for_others() -> Iterator[None]:
+    """What is made here holds tickets and keys: whoever started this, with whatever umask, the group may read it at
+    most. (The daemon itself takes a stricter one.)"""
+    before = os.umask(0o077)
+    os.umask(before | 0o027)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------------
@@ -161,6 +178,40 @@ def _restore(options: argparse.Namespace) -> int:
     return OK
 
 
+def _rotate_key(options: argparse.Namespace) -> int:
+    from zendeskd import daemon, logs, present, rotation
+    from zendeskd.doctor.service import become_owner
+
+    config = _config(options)
+    logs.quiet()
+    if (options.old_key is None) != (options.new_key is None):
+        raise ConfigError(
+            "--old-key and --new-key go together.", hint="Without both the key in the state folder is meant."
+        )
+    given = None
+    if options.old_key is not None:  # before becoming the daemon's user, who may not read them
+        given = rotation.given_keys(Path(options.old_key).absolute(), Path(options.new_key).absolute())
+    if not config.state_dir.is_dir():
+        raise ConfigError(f"The state folder {config.state_dir} is not there.", hint="zendeskd check --show")
+    become_owner(config.state_dir)
+    with daemon.locked(config):
+        done = rotation.rotate(config, given)
+    _print(f"sealed   {present.plural(done.sealed, 'credential')} with the new key {done.key_id}")
+    _print(*(present.clean(f"left     {sentence}") for sentence in done.left))
+    if done.kept is not None:
+        _print(
+            present.clean(f"old key  {done.kept}: the backups made until now are sealed with it"),
+            "         remove it when the last of them is gone; if it was stolen, remove both now,",
+            "         and renew the credentials at their source: zendeskctl credentials set ORG",
+        )
+    if given is not None:
+        move = f"mv {shlex.quote(str(given.new_file))} {shlex.quote(str(given.old_file))}"
+        _print(present.clean(f"next     put the new key where the unit takes it from ({move}), and start the daemon"))
+    else:
+        _print("next     start the daemon; make a backup; keep a copy of the new master.key in another place")
+    return FAILED if done.left else OK
+
+
 def _agreed(question: str) -> bool:
     """Asks on a terminal. Raises ConfigError where there is none."""
     if not sys.stdin.isatty():
@@ -208,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     put_back.add_argument("file", metavar="FILE", help="the backup; it stays as it is")
     put_back.add_argument("--yes", action="store_true", help="do not ask")
     put_back.add_argument("--force", action="store_true", help="also if the key does not open its credentials")
+    rotate = _verb(verbs, "rotate-key", _rotate_key, "seal all stored credentials with a new key, while no daemon runs")
+    rotate.add_argument("--old-key", metavar="FILE", help="the present key, where it is not in the state folder")
+    rotate.add_argument("--new-key", metavar="FILE", help="the new one; made if it is not there")
     verbs.add_parser("simulator", help="a Zendesk on loopback, for try-outs and tests", add_help=False)
     demo = _verb(verbs, "demo", _demo, "the dashboard on a made-up fleet, in a throw-away folder", config=False)
     how = demo.add_mutually_exclusive_group()

@@ -9,12 +9,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import difflib
-import hashlib
 import json
 import os
-import stat
-import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +23,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from zendeskd import master_key
 from zendeskd.errors import BadRequest, ConfigError, CredentialError, StorageError
+from zendeskd.master_key import KEY_NAME, key_id
 from zendeskd.models import (
     AnyCredential,
     ApiToken,
@@ -41,8 +41,6 @@ from zendeskd.models import (
 from zendeskd.store import Store
 from zendeskd.store.fleet import SealedCredential
 
-KEY_NAME: Final = "master.key"
-_KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _VERSION: Final = "v1"
 _ENTER_AGAIN: Final = "Enter them again: zendeskctl credentials set {org} --system {system}"
@@ -56,29 +54,54 @@ class Vault:
 
     def __init__(self, key: bytes, *, older: Sequence[bytes] = ()) -> None:
         """Raises ConfigError for a key that has not 32 bytes."""
-        self._kid = _kid(key)
-        self._keys: Mapping[str, AESGCM] = {_kid(one): AESGCM(one) for one in (*older, key)}
+        self.key_id: Final = key_id(key)
+        self._keys: Mapping[str, AESGCM] = {key_id(one): AESGCM(one) for one in (*older, key)}
         self._doors = threading.Lock()
         self._renewals: dict[int, Renewal] = {}
         self._under_way = 0
         self._moved = threading.Condition()
 
     def __repr__(self) -> str:
-        return f"Vault({self._kid})"
+        return f"Vault({self.key_id})"
 
     def seal(self, organization_id: str, system: str, stored: StoredCredential) -> SealedCredential:
         """What the database holds of it: the sealed text, and what may be known without opening it."""
-        nonce = os.urandom(_NONCE_BYTES)
-        plain = msgspec.json.encode(stored, enc_hook=enc_secret)
-        sealed = self._keys[self._kid].encrypt(nonce, plain, _bound_to(organization_id, system))
         return SealedCredential(
             kind=kind_of(stored.credential),
-            ciphertext=":".join((_VERSION, self._kid, _base64(nonce), _base64(sealed))),
+            ciphertext=self._sealed(organization_id, system, msgspec.json.encode(stored, enc_hook=enc_secret)),
             expires_at=None if stored.access is None else stored.access.expires_at,
         )
 
     def unseal(self, organization_id: str, system: str, ciphertext: str) -> StoredCredential:
         """Raises CredentialError: sealed with another key, for another organisation, or damaged."""
+        try:
+            plain = self._opened(organization_id, system, ciphertext)
+            return msgspec.json.decode(plain, type=StoredCredential, dec_hook=dec_secret)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise _damaged(organization_id, system) from None
+
+    def reseal(self, organization_id: str, system: str, ciphertext: str) -> str:
+        """The same, sealed with the present key. Raises CredentialError as `unseal`."""
+        return self._sealed(organization_id, system, self._opened(organization_id, system, ciphertext))
+
+    def problem_with(self, ciphertexts: Sequence[str]) -> ConfigError | None:
+        """What to tell if some of them were sealed with a key that is not here. (One that is damaged tells itself.)"""
+        others = Counter(kid for kid in map(key_id_of, ciphertexts) if kid and kid not in self._keys)
+        if not others:
+            return None
+        return ConfigError(
+            f"{others.total()} of {len(ciphertexts)} stored credentials were sealed with another master key "
+            f"({', '.join(sorted(others)[:3])}), not with the present one ({self.key_id}).",
+            hint=f"Put that {KEY_NAME} back and restart. If it is lost, enter those credentials again: "
+            "zendeskctl credentials set ORG",
+        )
+
+    def _sealed(self, organization_id: str, system: str, plain: bytes) -> str:
+        nonce = os.urandom(_NONCE_BYTES)  # never twice with one key: 2**32 seals come to a chance of one in 2**33
+        sealed = self._keys[self.key_id].encrypt(nonce, plain, _bound_to(organization_id, system))
+        return ":".join((_VERSION, self.key_id, _base64(nonce), _base64(sealed)))
+
+    def _opened(self, organization_id: str, system: str, ciphertext: str) -> bytes:
         hint = _ENTER_AGAIN.format(org=organization_id, system=system)
         try:
             version, kid, nonce, sealed = ciphertext.split(":")
@@ -89,10 +112,9 @@ class Vault:
                     f"The credentials of {organization_id} were sealed with another master key than this one.",
                     hint=f"Put that {KEY_NAME} back and restart; if it is lost: {hint[0].lower()}{hint[1:]}",
                 )
-            plain = self._keys[kid].decrypt(_bytes(nonce), _bytes(sealed), _bound_to(organization_id, system))
-            return msgspec.json.decode(plain, type=StoredCredential, dec_hook=dec_secret)
-        except (InvalidTag, ValueError, msgspec.MsgspecError):  # binascii.Error is a ValueError
-            raise CredentialError(f"The stored credentials of {organization_id} are damaged.", hint=hint) from None
+            return self._keys[kid].decrypt(_bytes(nonce), _bytes(sealed), _bound_to(organization_id, system))
+        except (InvalidTag, ValueError):  # binascii.Error is a ValueError
+            raise _damaged(organization_id, system) from None
 
     def renewal(self, integration_id: int) -> Renewal:
         """What the doors of an integration share."""
@@ -147,13 +169,15 @@ def kind_of(credential: AnyCredential) -> str:
     return str(credential.__struct_config__.tag)
 
 
-def _kid(key: bytes) -> str:
-    if len(key) != _KEY_BYTES:
-        raise ConfigError(
-            f"The master key has {len(key)} bytes, not {_KEY_BYTES}.",
-            hint="Make one with: head -c 32 /dev/urandom > master.key (and enter all credentials again).",
-        )
-    return hashlib.sha256(b"zendeskd master key " + key).hexdigest()[:8]
+def key_id_of(ciphertext: str) -> str:
+    """The id of the key that sealed it, "" for what is no sealed text."""
+    version, _, rest = ciphertext.partition(":")
+    return rest.partition(":")[0] if version == _VERSION else ""
+
+
+def _damaged(organization_id: str, system: str) -> CredentialError:
+    hint = _ENTER_AGAIN.format(org=organization_id, system=system)
+    return CredentialError(f"The stored credentials of {organization_id} are damaged.", hint=hint)
 
 
 def _bound_to(organization_id: str, system: str) -> bytes:
@@ -168,80 +192,30 @@ def _bytes(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
-# --- the master key ---------------------------------------------------------------------------------------------------
+# --- the vault of a daemon --------------------------------------------------------------------------------------------
 
 
 def open_vault(state_dir: Path, credentials_dir: Path | None, *, create: bool = True) -> Vault:
     """The vault with `credentials_dir`/master.key (what systemd's LoadCredential= hands over), else with
-    `state_dir`/master.key, which is made on first use.
+    `state_dir`/master.key, which is made on first use; older keys beside them open what they sealed.
 
     With `create=False` (there are sealed credentials already) a missing key is an error: a new one would open none
     of them. Raises ConfigError for a key that is missing, unreadable, of the wrong size or open to others.
     """
-    if credentials_dir is not None and _is_there(given := credentials_dir / KEY_NAME):
-        return Vault(_read_key(given, private=False))  # its folder is the service's own
+    older = [master_key.read(path, private=True) for path in master_key.older(state_dir)]
+    if credentials_dir is not None and master_key.is_there(given := credentials_dir / KEY_NAME):
+        older += [master_key.read(path, private=False) for path in master_key.older(credentials_dir)]
+        return Vault(master_key.read(given, private=False), older=older)  # its folder is the service's own
     path = state_dir / KEY_NAME
-    if not _is_there(path):
+    if not master_key.is_there(path):
         if not create:
             raise ConfigError(
                 f"The master key {path} is missing, and credentials in the database are sealed with it.",
                 hint=f"Put the key back. If it is lost, make another one (head -c 32 /dev/urandom > {path}; "
                 f"chmod 600 {path}) and enter all credentials again.",
             )
-        _make_key(path)
-    return Vault(_read_key(path, private=True))
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:
-        raise ConfigError(
-            f"The folder of the master key {path} cannot be looked into: {error.strerror}.",
-            hint="It must belong to the daemon's user.",
-        ) from None
-
-
-def _read_key(path: Path, *, private: bool) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-            key = os.read(descriptor, _KEY_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise ConfigError(
-            f"The master key {path} cannot be read: {error.strerror}.", hint="It must belong to the daemon's user."
-        ) from None
-    if private and mode & 0o077:
-        raise ConfigError(f"The master key {path} can be read by others (mode {mode:o}).", hint=f"chmod 600 {path}")
-    return key
-
-
-def _make_key(path: Path) -> None:
-    """Write a new key beside its place and link it there: it appears whole, and one of two that start at once wins."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=".master-", dir=path.parent)  # O_EXCL, mode 0600
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-                file.write(os.urandom(_KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(name, path)
-        finally:
-            os.unlink(name)  # noqa: PTH108 - a name
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ConfigError(
-            f"The master key {path} cannot be made: {error.strerror}.",
-            hint="The state folder must be there, be writable for the daemon's user and have room.",
-        ) from None
+        master_key.make(path)
+    return Vault(master_key.read(path, private=True), older=older)
 
 
 # --- what a person enters ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ import structlog
 from tests.fixtures.daemons import DaemonProcess
 from tests.fixtures.loopback import Loopback, Reply
 from tests.waiting import wait_for
-from zendeskd import cli, paths
+from zendeskd import cli, copies, paths
 from zendeskd.db import Database
 from zendeskd.doctor import copy_at_rest
 from zendeskd.doctor.examination import examine
@@ -238,6 +239,38 @@ def test_a_key_that_is_lost(installed: Host, account: Account) -> None:
     assert installed.says("key").word is Word.FAILED
     assert "cannot be opened without the key" in installed.says("acme zendesk").detail
     assert not (installed.state / "master.key").exists(), "a new key would open nothing"
+
+
+def test_a_key_that_is_not_the_one(installed: Host, account: Account) -> None:
+    installed.add("acme", account.base_url, account.credential)
+    (installed.state / "master.key").write_bytes(b"k" * 32)
+    finding = installed.says("key")
+    assert finding.word is Word.FAILED
+    assert "1 of 1 stored credentials were sealed with another master key" in finding.detail
+    assert "Put that master.key back" in finding.hint
+
+
+def test_a_key_of_another_size(installed: Host) -> None:
+    (installed.state / "master.key").write_bytes(b"k" * 31)
+    (installed.state / "master.key").chmod(0o600)
+    finding = installed.says("key")
+    assert (finding.word, "has 31 bytes, not 32" in finding.detail) == (Word.FAILED, True)
+
+
+def test_an_older_key_is_kept_as_long_as_a_backup_needs_it(installed: Host, account: Account) -> None:
+    installed.add("acme", account.base_url, account.credential)
+    backups = installed.state / "backups"
+    backups.mkdir()
+    backup = backups / "zendeskd-20261201T000000Z.db"
+    with copy_at_rest.opened(installed.state / "zendeskd.db", in_use=False) as source:
+        copies.write_copy(source, backup, stop=threading.Event())
+    words = [f"--{name}={value}".replace("_", "-", 1) for name, value in installed.overrides.items()]
+    assert cli.main(["rotate-key", *words]) == 0
+    assert [finding.word for finding in installed.examined()["key"]] == [Word.OK]
+    backup.unlink()
+    last = installed.says("key")
+    assert (last.word, "is needed by nothing here any more" in last.detail) == (Word.WARNING, True)
+    assert installed.says("acme zendesk").word is Word.OK
 
 
 def test_a_key_that_systemd_hands_over(installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

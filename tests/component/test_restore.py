@@ -26,8 +26,9 @@ from zendeskd import cli, copies, paths
 from zendeskd.db import Database
 from zendeskd.doctor import copy_at_rest
 from zendeskd.lock import InstanceLock
+from zendeskd.master_key import KEY_NAME
 from zendeskd.models import StoredCredential
-from zendeskd.secrets import KEY_NAME, open_vault, parse_credential
+from zendeskd.secrets import open_vault, parse_credential
 from zendeskd.store import Store
 from zendeskd.store.fleet import SealedCredential
 

@@ -15,7 +15,19 @@ import structlog
 from zendeskd import __version__, cli
 from zendeskd.errors import StorageError
 
-VERBS = ["run", "start", "stop", "check", "configtest", "doctor", "restore", "simulator", "demo", "version"]
+VERBS = [
+    "run",
+    "start",
+    "stop",
+    "check",
+    "configtest",
+    "doctor",
+    "restore",
+    "rotate-key",
+    "simulator",
+    "demo",
+    "version",
+]
 
 
 @pytest.fixture(autouse=True)

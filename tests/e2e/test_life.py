@@ -207,6 +207,50 @@ def test_a_lost_key_is_told_and_not_replaced(daemon: DaemonProcess) -> None:
     assert not key.exists()
 
 
+def test_another_key_is_told_at_the_start_and_costs_only_what_it_does_not_open(
+    daemon: DaemonProcess, simulator: Simulator
+) -> None:
+    account = simulator.add_account("acme", tickets=5)
+    daemon.add("acme", account.base_url, account.credential)
+    daemon.first_run("acme")
+    daemon.stop()
+    key = daemon.folder / "state" / "master.key"
+    right = key.read_bytes()
+    key.write_bytes(right[::-1])
+    daemon.start()
+    told = "1 of 1 stored credentials were sealed with another master key"
+    assert (daemon.folder / "stderr").read_text().count(told) == 1
+    daemon.ended(daemon.client.trigger("acme").run_id)
+    status = daemon.status("acme")
+    assert (status.state, status.health) == ("blocked", "blocked")
+    assert status.last_error is not None
+    assert status.last_error.code == "credential_error"
+    assert "sealed with another master key than this one" in status.last_error.message
+    daemon.add("globex", account.base_url, account.credential)
+    assert daemon.first_run("globex").status == "success"
+    daemon.stop()
+    key.write_bytes(right)
+    daemon.start()
+    daemon.client.start("acme")
+    wait_for(lambda: daemon.status("acme").last_status == "success", "a good run")
+
+
+def test_a_new_key_while_nothing_runs(daemon: DaemonProcess, simulator: Simulator) -> None:
+    account = simulator.add_account("acme", tickets=5, kind="oauth_refresh_token")
+    daemon.add("acme", account.base_url, account.credential)
+    daemon.first_run("acme")
+    refused = subprocess.run(daemon.command("rotate-key"), capture_output=True, text=True, timeout=30, check=False)
+    assert (refused.returncode, "Stop it first" in refused.stderr) == (1, True)
+    daemon.stop()
+    done = subprocess.run(daemon.command("rotate-key"), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (old,) = (daemon.folder / "state").glob("master.key.*")
+    old.unlink()
+    daemon.start()
+    run = daemon.ended(daemon.client.trigger("acme").run_id)
+    assert run.status == "success"
+
+
 def test_no_secret_is_written_anywhere_in_clear(daemon: DaemonProcess, simulator: Simulator) -> None:
     account = simulator.add_account("acme", tickets=50)
     daemon.add("acme", account.base_url, account.credential)

@@ -81,6 +81,11 @@ def integrations(connection: sqlite3.Connection) -> list[Sealed]:
     return [Sealed(msgspec.convert(dict(row), Integration, strict=False), row["ciphertext"] or "") for row in rows]
 
 
+def ciphertexts(connection: sqlite3.Connection) -> list[str]:
+    """Everything that is sealed with the master key."""
+    return [row[0] for row in connection.execute("SELECT ciphertext FROM credentials")]
+
+
 def newest_instant(connection: sqlite3.Connection) -> str | None:
     """When the daemon last wrote down the end of a run."""
     row = connection.execute("SELECT max(synced_at) FROM sync_logs").fetchone()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from zendeskd import paths
+from zendeskd import master_key, paths
 from zendeskd.backup import found, is_overdue
 from zendeskd.client import ApiError, Client, DaemonUnreachable, IncompatibleApi
 from zendeskd.config import Config, load
@@ -25,8 +25,9 @@ from zendeskd.doctor.findings import Finding, failed, ok, warning
 from zendeskd.doctor.service import become_owner, credentials_dir, key_file, unit_that_loads_it, vault
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.lock import holder
+from zendeskd.master_key import KEY_NAME
 from zendeskd.models import parse_stamp, utcnow
-from zendeskd.secrets import KEY_NAME, open_vault
+from zendeskd.secrets import key_id_of, open_vault
 
 LOCK_NAME: Final = "zendeskd.lock"
 QUICK_CHECK_S: Final = 20.0
@@ -51,7 +52,7 @@ def examine(
         *_folders(config),
         *_database(config, pid),
         _backups(config, pid, now()),
-        _key(config, pid),
+        *_key(config, pid),
         _disk(config),
         _socket(config, pid),
         _unit(environ),
@@ -104,12 +105,12 @@ def _last_written(config: Config, pid: int | None) -> datetime | None:
         return None  # said where the database is examined
 
 
-def _has_credentials(config: Config, pid: int | None) -> bool:
+def _ciphertexts(path: Path, *, in_use: bool) -> list[str]:
     try:
-        with copy_at_rest.opened(config.database_path, in_use=pid is not None) as connection:
-            return any(sealed.ciphertext for sealed in copy_at_rest.integrations(connection))
+        with copy_at_rest.opened(path, in_use=in_use) as connection:
+            return copy_at_rest.ciphertexts(connection)
     except sqlite3.Error:
-        return False  # said where the database is examined
+        return []  # said where the file is examined
 
 
 def _folders(config: Config) -> list[Finding]:
@@ -196,23 +197,43 @@ def _first_organization(config: Config, pid: int | None) -> datetime | None:
         return None
 
 
-def _key(config: Config, pid: int | None) -> Finding:
+def _key(config: Config, pid: int | None) -> list[Finding]:
     place = key_file(config)
     if place is None and pid is None and (unit := unit_that_loads_it(config)):
-        return ok("key", f"handed over by systemd when the unit starts ({unit})")
-    if place is None and _has_credentials(config, pid):
-        return failed(
-            "key",
-            f"{config.state_dir / KEY_NAME} is missing, and stored credentials are sealed with it",
-            "put it back from your backup, or enter all credentials again",
-        )
+        return [ok("key", f"handed over by systemd when the unit starts ({unit})")]
+    sealed = _ciphertexts(config.database_path, in_use=pid is not None)
+    if place is None and sealed:
+        return [
+            failed(
+                "key",
+                f"{config.state_dir / KEY_NAME} is missing, and stored credentials are sealed with it",
+                "put it back from your backup, or enter all credentials again",
+            )
+        ]
     if place is None:
-        return warning("key", "there is none yet", "the daemon makes one when it starts")
+        return [warning("key", "there is none yet", "the daemon makes one when it starts")]
     try:
-        open_vault(config.state_dir, credentials_dir(config))
+        problem = open_vault(config.state_dir, credentials_dir(config)).problem_with(sealed)
     except ZendeskdError as error:
-        return failed("key", error.detail, error.hint)
-    return ok("key", str(place))
+        return [failed("key", error.detail, error.hint)]
+    if problem is not None:
+        return [failed("key", f"{place}: {problem.detail}", problem.hint)]
+    return [ok("key", str(place)), *_older_keys(config, sealed)]
+
+
+def _older_keys(config: Config, sealed: list[str]) -> list[Finding]:
+    """Those that a rotation kept, and whether anything that is here still needs them."""
+    keys = master_key.older(config.state_dir)
+    if not keys:
+        return []
+    needed = {key_id_of(text) for text in sealed}
+    for backup in found(config.backup_dir):
+        needed |= {key_id_of(text) for text in _ciphertexts(backup.path, in_use=False)}
+    return [
+        warning("key", f"{path} is needed by nothing here any more", "remove it, unless backups elsewhere need it")
+        for path in keys
+        if path.suffix[1:] not in needed
+    ]
 
 
 def _disk(config: Config) -> Finding:

@@ -10,7 +10,8 @@ from pathlib import Path
 from zendeskd import paths
 from zendeskd.config import Config
 from zendeskd.errors import ZendeskdError
-from zendeskd.secrets import KEY_NAME, Vault, open_vault
+from zendeskd.master_key import KEY_NAME
+from zendeskd.secrets import Vault, open_vault
 
 
 def become_owner(state_dir: Path) -> None:

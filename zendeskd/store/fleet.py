@@ -97,9 +97,9 @@ class Fleet(Part):
         query = _integrations().where(t.Integration.id == integration_id)
         return self._one(query, Integration, lambda: _gone(integration_id))
 
-    def has_credentials(self) -> bool:
-        """Whether anything is sealed with the master key, so that a new key would not do."""
-        return bool(self._db.rows(t.Credential.select(t.Credential.integration_id).limit(1)))
+    def ciphertexts(self) -> list[str]:
+        """Everything that is sealed with the master key."""
+        return [row["ciphertext"] for row in self._db.rows(t.Credential.select(t.Credential.ciphertext))]
 
     def export(self) -> list[NewOrganization]:
         """The fleet as it would be added again: configuration only, no secret, no position."""

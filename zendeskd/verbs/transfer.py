@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import os
 from pathlib import Path
 from typing import Final
 
@@ -106,11 +107,17 @@ def _export(call: Call) -> Exit:
         return Exit.OK
     path = Path(call.options.file)
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        with open(path, "w", encoding="utf-8", opener=_for_us_and_our_group) as file:
+            file.write(text + "\n")
     except OSError as error:
         raise UsageProblem(f"cannot write {path}: {error.strerror}") from None
     call.terminal.say(f"{present.plural(len(reply.organizations), 'organisation')} written to {path}; no secrets in it")
     return Exit.OK
+
+
+def _for_us_and_our_group(path: str, flags: int) -> int:
+    """It names customers, and an import of it says where credentials go."""
+    return os.open(path, flags, 0o640)
 
 
 VERBS: Final = (
