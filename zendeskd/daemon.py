@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import sys
@@ -168,11 +169,12 @@ def _live(
     keep: list[int] | None = None,
 ) -> int:
     wishes = _Wishes()
+    _dump_no_core()
     context = DaemonContext(
         detach_process=detach,
         umask=0o077,
         working_directory="/",
-        prevent_core=True,  # a core file would hold credentials
+        prevent_core=False,  # by us, above
         pidfile=lock,
         files_preserve=[lock, *(keep or []), *_activated_sockets()],
         stdin=None,
@@ -209,6 +211,14 @@ def _serve(config: Config, reload: Reload, wishes: _Wishes, ready: Callable[[], 
         drained = assembly.close(DRAIN_S)
         log.info("stopped", drained=drained)
     return EXIT_OK if drained else EXIT_FAILED
+
+
+def _dump_no_core() -> None:
+    """A core file would hold credentials. The limit 0 keeps the kernel from writing one, but not from piping it to a
+    program that collects them; 1 keeps it from both."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    most = 0 if hard == 0 else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
 
 def _use_few_arenas() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -205,6 +206,24 @@ def test_a_lost_key_is_told_and_not_replaced(daemon: DaemonProcess) -> None:
     assert process.wait(30) == 2
     assert "master.key" in (daemon.folder / "stderr").read_text()
     assert not key.exists()
+
+
+@pytest.mark.parametrize("limit", ["0", "unlimited"])
+def test_it_leaves_no_core(daemons: Callable[[], DaemonProcess], limit: str) -> None:
+    if limit == "unlimited" and resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        pytest.skip("the limit of this session cannot be raised")
+    daemon = daemons()
+    words = ["sh", "-c", f'ulimit -H -c {limit} && ulimit -S -c {limit} && exec "$@"', "sh", *daemon.command()]
+    with (daemon.folder / "stderr").open("wb") as stderr:
+        daemon.process = subprocess.Popen(words, stderr=stderr, env={**os.environ, "PYTHONFAULTHANDLER": "1"})
+    daemon.await_ready()
+    limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
+    (core,) = (line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core == (["0", "0"] if limit == "0" else ["1", "1"])
+    daemon.process.send_signal(signal.SIGABRT)
+    assert daemon.process.wait(30) == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in (daemon.folder / "stderr").read_text()
+    daemon.process = None
 
 
 def test_another_key_is_told_at_the_start_and_costs_only_what_it_does_not_open(

@@ -60,7 +60,7 @@ def write(file: Path, chosen: Mapping[str, object]) -> None:
     if not chosen or not _is_ours(file):
         return
     with contextlib.suppress(OSError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _have(file.parent)
         handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as new:
@@ -69,6 +69,13 @@ def write(file: Path, chosen: Mapping[str, object]) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _have(folder: Path) -> None:
+    """Each folder that is missing is made for the user alone, as the XDG specification has it."""
+    if not folder.is_dir():
+        _have(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _kept(file: Path) -> dict[str, Any]:
