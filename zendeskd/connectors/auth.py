@@ -56,7 +56,7 @@ def decode_token(answer: Answer) -> TokenAnswer:
             status=answer.status,
             request_id=answer.request_id,
         )
-    return token
+    return token if token.scope is None else replace(token, scope=answer.quoted(token.scope))
 
 
 class Authorizer:
