@@ -27,7 +27,8 @@ _COUNTS: Final = (
     " (SELECT max(synced_at) FROM sync_logs)"
 )
 SEALED: Final = (
-    "SELECT i.organization_id, i.system_type, c.kind, c.ciphertext, c.revision, c.expires_at, c.verified_at,"
+    "SELECT i.organization_id, i.system_type, c.kind, CAST(c.ciphertext AS TEXT) AS ciphertext, c.revision,"
+    " c.expires_at, c.verified_at,"
     " c.updated_at, i.base_url FROM credentials c JOIN integrations i ON i.id = c.integration_id WHERE c.is_active"
 )
 

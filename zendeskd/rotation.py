@@ -23,8 +23,8 @@ from zendeskd.master_key import KEY_NAME
 from zendeskd.secrets import Vault, key_id_of, open_vault
 
 _STORED: Final = (
-    "SELECT c.rowid AS number, i.organization_id, i.system_type, c.ciphertext FROM credentials c"
-    " JOIN integrations i ON i.id = c.integration_id ORDER BY i.organization_id, i.system_type"
+    "SELECT c.rowid AS number, i.organization_id, i.system_type, CAST(c.ciphertext AS TEXT) AS ciphertext"
+    " FROM credentials c JOIN integrations i ON i.id = c.integration_id ORDER BY i.organization_id, i.system_type"
 )
 
 
@@ -134,6 +134,7 @@ def _database(config: Config) -> Iterator[sqlite3.Connection | None]:
             sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None, timeout=2)
         ) as connection:
             connection.row_factory = sqlite3.Row
+            connection.text_factory = lambda text: text.decode("utf-8", "replace")  # of a damaged row
             yield connection
     except sqlite3.Error as error:
         raise StorageError(

@@ -41,6 +41,7 @@ def opened(path: Path, *, in_use: bool) -> Iterator[sqlite3.Connection]:
     immutable = "" if in_use or log.exists() else "&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro{immutable}", uri=True, timeout=5)
     connection.row_factory = sqlite3.Row
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")  # damaged rows are to be told
     try:
         yield connection
     finally:
@@ -75,7 +76,7 @@ def integrations(connection: sqlite3.Connection) -> list[Sealed]:
     """Every integration with its credential, by name."""
     rows = connection.execute(
         "SELECT i.*, o.name AS organization_name, c.kind AS credential_kind, c.expires_at AS credential_expires_at,"
-        " c.ciphertext FROM integrations i JOIN organizations o ON o.id = i.organization_id"
+        " CAST(c.ciphertext AS TEXT) AS ciphertext FROM integrations i JOIN organizations o ON o.id = i.organization_id"
         " LEFT JOIN credentials c ON c.integration_id = i.id AND c.is_active ORDER BY i.organization_id, i.system_type"
     ).fetchall()
     return [Sealed(msgspec.convert(dict(row), Integration, strict=False), row["ciphertext"] or "") for row in rows]
@@ -83,7 +84,7 @@ def integrations(connection: sqlite3.Connection) -> list[Sealed]:
 
 def ciphertexts(connection: sqlite3.Connection) -> list[str]:
     """Everything that is sealed with the master key."""
-    return [row[0] for row in connection.execute("SELECT ciphertext FROM credentials")]
+    return [row[0] for row in connection.execute("SELECT CAST(ciphertext AS TEXT) FROM credentials")]
 
 
 def newest_instant(connection: sqlite3.Connection) -> str | None:

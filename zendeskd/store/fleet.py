@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
-from peewee import JOIN, SQL
+from peewee import JOIN, SQL, fn
 
 from zendeskd.db import Database
 from zendeskd.errors import Conflict, NotFound, StorageError
@@ -64,6 +64,9 @@ class Changes(Protocol):
 
 C = TypeVar("C", bound=Changes)
 
+_CIPHERTEXT: Final = fn.HEX(t.Credential.ciphertext).alias("bytes")
+"""Whatever somebody wrote there: it is damaged then, and costs its own integration."""
+
 
 class Fleet(Part):
     """Any thread may call any method; each raises StorageError when the disk says no."""
@@ -99,7 +102,7 @@ class Fleet(Part):
 
     def ciphertexts(self) -> list[str]:
         """Everything that is sealed with the master key."""
-        return [row["ciphertext"] for row in self._db.rows(t.Credential.select(t.Credential.ciphertext))]
+        return [_as_it_is(row["bytes"]) for row in self._db.rows(t.Credential.select(_CIPHERTEXT))]
 
     def export(self) -> list[NewOrganization]:
         """The fleet as it would be added again: configuration only, no secret, no position."""
@@ -199,8 +202,11 @@ class Fleet(Part):
             return self.change_within(integration.id, columns)
 
     def credential(self, integration_id: int) -> SealedCredential | None:
-        query = t.Credential.select().where((t.Credential.integration_id == integration_id) & t.Credential.is_active)
-        return next(iter(self._structs(query, SealedCredential)), None)
+        columns = (t.Credential.kind, t.Credential.expires_at, t.Credential.revision, _CIPHERTEXT)
+        here = (t.Credential.integration_id == integration_id) & t.Credential.is_active
+        for row in self._db.rows(t.Credential.select(*columns).where(here)):
+            return struct_of({**row, "ciphertext": _as_it_is(row.pop("bytes"))}, SealedCredential)
+        return None
 
     def renew_credential(self, integration_id: int, sealed: SealedCredential, now: datetime) -> bool:
         """Replace the sealed text by a renewed one of the same `revision`. False: a person stored another meanwhile,
@@ -301,6 +307,10 @@ class Fleet(Part):
             f"The organisation {org_id} has no {system}.",
             hint=f"It has {', '.join(systems)}." if systems else "It has no system at all yet.",
         )
+
+
+def _as_it_is(hexadecimal: str) -> str:
+    return bytes.fromhex(hexadecimal).decode("ascii", "replace")
 
 
 def _integrations() -> Any:
