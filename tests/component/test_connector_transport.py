@@ -6,8 +6,11 @@ import contextlib
 import datetime
 import gzip
 import ipaddress
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -369,6 +372,20 @@ def test_a_server_without_tls_says_so(loopback: Loopback) -> None:
     with pytest.raises(NetworkError):
         transport.send(PING, {})
     transport.close()
+
+
+def test_no_keys_of_connections_are_written_down(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    script = "from zendeskd.connectors.transport import tls_context; print(tls_context().keylog_filename)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "SSLKEYLOGFILE": str(keys)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "None\n"
 
 
 def test_one_tls_context_serves_the_process() -> None:

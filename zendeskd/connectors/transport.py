@@ -43,6 +43,8 @@ def tls_context() -> ssl.SSLContext:
     with _context_lock:
         if _context is None:
             _context = httpx.create_ssl_context()
+            # as $SSLKEYLOGFILE may have set it: with that file a recorded call shows its credentials
+            _context.keylog_filename = None  # type: ignore[assignment]
         return _context
 
 
