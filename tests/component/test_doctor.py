@@ -267,6 +267,13 @@ def test_an_older_key_is_kept_as_long_as_a_backup_needs_it(installed: Host, acco
     words = [f"--{name}={value}".replace("_", "-", 1) for name, value in installed.overrides.items()]
     assert cli.main(["rotate-key", *words]) == 0
     assert [finding.word for finding in installed.examined()["key"]] == [Word.OK]
+    assert cli.main(["restore", str(backup), "--yes", *words]) == 0
+    half = installed.says("key")
+    assert (half.word, "1 of 1 stored credentials are still sealed with an older" in half.detail) == (
+        Word.WARNING,
+        True,
+    )
+    assert cli.main(["rotate-key", *words]) == 0
     backup.unlink()
     last = installed.says("key")
     assert (last.word, "is needed by nothing here any more" in last.detail) == (Word.WARNING, True)

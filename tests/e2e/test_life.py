@@ -208,6 +208,22 @@ def test_a_lost_key_is_told_and_not_replaced(daemon: DaemonProcess) -> None:
     assert not key.exists()
 
 
+@pytest.mark.parametrize(
+    ("size", "mode", "said"), [(31, 0o600, "has 31 bytes, not 32"), (32, 0o644, "can be read by others (mode 644)")]
+)
+def test_a_key_that_cannot_be_used_is_one_line(
+    daemons: Callable[[], DaemonProcess], size: int, mode: int, said: str
+) -> None:
+    daemon = daemons()
+    key = daemon.folder / "state" / "master.key"
+    key.parent.mkdir()
+    key.write_bytes(b"k" * size)
+    key.chmod(mode)
+    assert daemon.launch().wait(30) == 2
+    (line,) = (daemon.folder / "stderr").read_text().splitlines()
+    assert f"The master key {key} {said}" in line
+
+
 @pytest.mark.parametrize("limit", ["0", "unlimited"])
 def test_it_leaves_no_core(daemons: Callable[[], DaemonProcess], limit: str) -> None:
     if limit == "unlimited" and resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
@@ -240,8 +256,9 @@ def test_another_key_is_told_at_the_start_and_costs_only_what_it_does_not_open(
     told = "1 of 1 stored credentials were sealed with another master key"
     assert (daemon.folder / "stderr").read_text().count(told) == 1
     daemon.ended(daemon.client.trigger("acme").run_id)
+    wait_for(lambda: daemon.status("acme").state == "blocked", "the block")
     status = daemon.status("acme")
-    assert (status.state, status.health) == ("blocked", "blocked")
+    assert status.health == "blocked"
     assert status.last_error is not None
     assert status.last_error.code == "credential_error"
     assert "sealed with another master key than this one" in status.last_error.message

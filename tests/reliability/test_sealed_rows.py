@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.fixtures.daemons import DaemonProcess
+from tests.waiting import wait_for
 from zendeskd.models import Bearer, Secret, StoredCredential
 from zendeskd.secrets import Vault
 from zendeskd.simulator import Simulator
@@ -72,8 +73,8 @@ def test_each_row_that_does_not_open_blocks_its_own_integration(daemon: DaemonPr
     assert ended.pop("good").status == "success"
     for org, run in ended.items():
         assert (run.status, run.error_code) == ("failed", "credential_error"), org
+        wait_for(lambda org=org: daemon.status(org).state == "blocked", f"{org} to be blocked")  # type: ignore[misc]
         status = daemon.status(org)
-        assert status.state == "blocked"
         assert status.last_error is not None
         said = status.last_error.message
         assert re.search(f"credentials of {org} (are damaged|were sealed with another)|by a newer", said), said

@@ -213,11 +213,14 @@ def _key(config: Config, pid: int | None) -> list[Finding]:
     if place is None:
         return [warning("key", "there is none yet", "the daemon makes one when it starts")]
     try:
-        problem = open_vault(config.state_dir, credentials_dir(config)).problem_with(sealed)
+        vault = open_vault(config.state_dir, credentials_dir(config))
     except ZendeskdError as error:
         return [failed("key", error.detail, error.hint)]
-    if problem is not None:
+    if (problem := vault.problem_with(sealed)) is not None:
         return [failed("key", f"{place}: {problem.detail}", problem.hint)]
+    if older := sum(key_id_of(text) not in {"", vault.key_id} for text in sealed):
+        detail = f"{place}; {older} of {len(sealed)} stored credentials are still sealed with an older one beside it"
+        return [warning("key", detail, "stop the daemon; zendeskd rotate-key seals them with this one")]
     return [ok("key", str(place)), *_older_keys(config, sealed)]
 
 
