@@ -205,8 +205,9 @@ def _rotate_key(options: argparse.Namespace) -> int:
             "         and renew the credentials at their source: zendeskctl credentials set ORG",
         )
     if given is not None:
-        move = f"mv {shlex.quote(str(given.new_file))} {shlex.quote(str(given.old_file))}"
-        _print(present.clean(f"next     put the new key where the unit takes it from ({move}), and start the daemon"))
+        old, new = shlex.quote(str(given.old_file)), shlex.quote(str(given.new_file))
+        _print("next     put the new key where the unit takes it from, and start the daemon:")
+        _print(present.clean(f"         mv {old} {old}.old && mv {new} {old}"))
     else:
         _print("next     start the daemon; make a backup; keep a copy of the new master.key in another place")
     return FAILED if done.left else OK

@@ -80,11 +80,11 @@ def _in_the_state_folder(config: Config) -> Done:
             hint="As root, with the files that LoadCredential= names: zendeskd rotate-key --old-key "
             "/etc/zendeskd/master.key --new-key /etc/zendeskd/master.key.new",
         )
-    if not master_key.is_there(path):
-        raise ConfigError(f"There is no master key {path} yet.", hint="The daemon makes it when it starts.")
-    vault = open_vault(config.state_dir, None)
     with _database(config) as connection:
         stored = [] if connection is None else [row["ciphertext"] for row in connection.execute(_STORED)]
+    if not stored and not master_key.is_there(path):
+        raise ConfigError(f"There is no master key {path} yet.", hint="The daemon makes it when it starts.")
+    vault = open_vault(config.state_dir, None, create=False)
     problem = vault.problem_with(stored)
     if problem is not None and all(vault.problem_with([one]) for one in stored):
         raise Conflict(f"Nothing was changed: {problem.detail}", hint=problem.hint)

@@ -165,18 +165,21 @@ def test_a_host_without_credentials_or_database_has_a_new_key_too(tmp_path: Path
     assert not host.path.exists()
 
 
-@pytest.mark.parametrize("damage", ["wrong", "short", "open"])
+@pytest.mark.parametrize("damage", ["wrong", "short", "open", "lost"])
 def test_a_key_that_is_not_right_changes_nothing(host: Host, capsys: Printed, damage: str) -> None:
     before = host.sealed()
     right = host.key.read_bytes()
     host.key.write_bytes(right[:31] if damage == "short" else right[::-1] if damage == "wrong" else right)
     host.key.chmod(0o640 if damage == "open" else 0o600)
+    if damage == "lost":
+        host.key.unlink()
     files = {path.name for path in host.state.iterdir()}
     assert host.zendeskd("rotate-key") == (1 if damage == "wrong" else 2)
     said = {
         "wrong": "3 of 3 stored credentials were sealed with another master key",
         "short": "has 31 bytes, not 32",
         "open": "can be read by others",
+        "lost": "is missing, and credentials in the database are sealed with it",
     }
     assert said[damage] in capsys.readouterr().err
     assert host.sealed() == before
@@ -236,7 +239,8 @@ def test_keys_by_file(loaded: Host, capsys: Printed) -> None:
     assert loaded.zendeskd("rotate-key", f"--old-key={old}", f"--new-key={new}") == 0
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
     printed = capsys.readouterr().out
-    assert f"next     put the new key where the unit takes it from (mv '{new}' {old})" in printed
+    assert "next     put the new key where the unit takes it from" in printed
+    assert f"mv {old} {old}.old && mv '{new}' {old}\n" in printed
     assert loaded.opened(Vault(new.read_bytes())) == EVERYTHING
     assert not loaded.key.exists()
     # once more, as after a kill: nothing is left to do, and it says the same
