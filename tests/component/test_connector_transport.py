@@ -26,8 +26,8 @@ from tests.fixtures.loopback import Loopback, Reply
 from tests.waiting import wait_for
 from zendeskd.connectors import transport as transport_module
 from zendeskd.connectors.faults import Redirected, Slow, TooLarge
-from zendeskd.connectors.transport import Request, Transport, tls_context
-from zendeskd.errors import BadResponse, NetworkError
+from zendeskd.connectors.transport import MOST_VALUES, Request, Transport, tls_context
+from zendeskd.errors import BadResponse, NetworkError, RunError
 
 PING = Request("/ping", {"page[size]": 5})
 
@@ -155,6 +155,49 @@ def test_a_small_answer_that_unpacks_to_a_huge_one_is_stopped(loopback: Loopback
     ]
     with pytest.raises(TooLarge):
         transport.send(PING, {})
+
+
+def test_what_follows_a_packed_answer_without_end_is_not_waited_for(loopback: Loopback, transport: Transport) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    loopback.script = [Reply(raw=head + gzip.compress(b'{"tickets":[]}'), flood=b"\0" * 65536)]
+    assert transport.send(PING, {}).body == b'{"tickets":[]}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "flood", "error"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: and one more\r\n", NetworkError),
+        (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65536, NetworkError),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", NetworkError),
+        (b"", b"x" * 65536, NetworkError),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 65536, TooLarge),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 209715200\r\n\r\n", b" " * 65536, TooLarge),
+        (b"HTTP/1.1 500 Oops\r\n\r\n", b"<html>" * 10000, TooLarge),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\n{}\r\n" * 10000, RunError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 65536, BadResponse),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+            b"X-Trailer: and one more\r\n",
+            BadResponse,
+        ),
+    ],
+)
+def test_an_answer_without_end_is_ended(raw: bytes, flood: bytes, error: type[Exception], loopback: Loopback) -> None:
+    loopback.script = [Reply(raw=raw, flood=flood)]
+    transport = Transport(loopback.url, whole_s=3, max_body=1024 * 1024)
+    with pytest.raises(error):
+        transport.send(PING, {})
+    loopback.script = [Reply({})]
+    assert transport.send(PING, {}).status == 200
+    transport.close()
+
+
+def test_an_answer_of_millions_of_values_is_not_taken_apart(loopback: Loopback) -> None:
+    loopback.script = [Reply(gzip.compress(b"0," * MOST_VALUES + b"0,0"), headers={"Content-Encoding": "gzip"})]
+    roomy = Transport(loopback.url)
+    with pytest.raises(TooLarge, match="too many values"):
+        roomy.send(PING, {})
+    roomy.close()
 
 
 def test_a_server_that_says_nothing_is_slow(loopback: Loopback) -> None:

@@ -127,6 +127,10 @@ def test_an_answer_that_repeats_what_was_sent_is_shown_without_it(secret: str, w
         assert secret not in repr(echo.sent)
 
 
+def test_an_error_body_as_long_as_no_error_is_not_taken_apart() -> None:
+    assert error_words(b'{"error":"x","more":[' + b"[]," * 100_000 + b"[]]}") == ("", "")
+
+
 @given(st.binary(max_size=60), st.integers(200, 599))
 def test_no_answer_is_too_strange_to_be_judged(body: bytes, status: int) -> None:
     fault = fault_of(answer(status, body))

@@ -245,6 +245,11 @@ def test_a_broken_side_load_costs_names_only(users: object) -> None:
     assert record.assignee is None
 
 
+def test_a_page_of_more_tickets_than_were_ever_asked_for_is_no_page() -> None:
+    with pytest.raises(BadResponse, match="10001 tickets in one page"):
+        mapped(body_of(*[{}] * 10_001))
+
+
 def test_a_name_with_a_nul_is_cleaned() -> None:
     assert one({**BASE, "requester_id": 1}, users=[{"id": 1, "name": "A\0na"}]).requester == "A\ufffdna"
 

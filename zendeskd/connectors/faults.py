@@ -95,6 +95,8 @@ class Rejected(BadResponse):
 
 
 _SHORT: Final = 200
+_LONGEST_ERROR: Final = 256 * 1024
+
 TRANSIENT: Final = (NetworkError, ServerError, BadResponse)
 _LASTING: Final = (Redirected, NoAccount, Rejected)
 
@@ -161,6 +163,8 @@ def _refused(answer: Answer, name: str, message: str, about: Mapping[str, Any]) 
 
 def error_words(body: bytes) -> tuple[str, str]:
     """An error body's name and message, "" where it has none: as they came, see Answer.quoted. Never raises."""
+    if len(body) > _LONGEST_ERROR:
+        return "", ""  # no error of Zendesk's; read as any JSON it may take fifty times its size
     try:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -29,6 +29,9 @@ CONNECT_S: Final = 10.0
 READ_S: Final = 60.0
 WHOLE_S: Final = 120.0
 MAX_BODY: Final = 64 * 1024 * 1024
+MOST_VALUES: Final = 4_000_000
+"""As many commas may a body hold. Each value becomes an object of fifty bytes and more, which a page of nothing but
+`0,0,0` would turn into gigabytes; a thousand tickets with hundreds of custom fields each have a million."""
 
 _context_lock = threading.Lock()
 _context: ssl.SSLContext | None = None
@@ -153,7 +156,9 @@ class Transport:
                     status=response.status_code,
                 )
             try:
-                body = b"".join(self._body(response, sent))
+                body = bytearray()  # not a list: a body that comes in tiny chunks has millions of them
+                for data in self._body(response, sent):
+                    body += data
             except httpx.ReadTimeout:
                 raise
             except httpx.TransportError as error:
@@ -162,10 +167,12 @@ class Transport:
                 raise BadResponse(f"The answer of {self._host} was cut short.", status=response.status_code) from error
             if self._expired == self._sent or self._closed:
                 raise httpx.ReadError("hung up")  # a body without a length seems to end well there
+            if body.count(b",") > MOST_VALUES:
+                raise TooLarge(f"The answer of {self._host} holds too many values.", status=response.status_code)
             return Answer(
                 status=response.status_code,
                 headers={name.lower(): value for name, value in response.headers.items()},
-                body=body,
+                body=bytes(body),
                 host=self._host,
                 sent=sent,
             )
@@ -179,6 +186,8 @@ class Transport:
         gzip = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
         room, came = self._max_body, False
         for chunk in response.iter_raw():
+            if gzip is not None and gzip.eof:
+                return  # what follows is no part of it, and zlib would collect it for as long as it comes
             came = came or bool(chunk)
             try:
                 data = chunk if gzip is None else gzip.decompress(chunk, room + 1)

@@ -23,6 +23,8 @@ INCLUDE: Final = "users,groups,organizations"
 _EMPTY: Final = msgspec.Raw(b"[]")
 _TITLE_CHARS: Final = 80
 _HASH_BYTES: Final = 16
+_MOST_TICKETS: Final = 10_000
+"""At most 1000 are ever asked for. Each that is set aside is kept with its reason, so a flood must end here."""
 _LATEST: Final = 253_402_300_799  # the last second a datetime can hold
 
 
@@ -99,14 +101,14 @@ E = TypeVar("E", bound=Envelope)
 def decode_envelope(answer: Answer, decoder: msgspec.json.Decoder[E]) -> tuple[E, list[bytes]]:
     """The page and the exact bytes of each of its tickets. Raises BadResponse if it is not such a page."""
     try:
-        envelope = decoder.decode(answer.body)
+        envelope = _bounded(decoder.decode(answer.body), answer)
         return envelope, [bytes(raw) for raw in envelope.tickets]
     except _UNREADABLE as error:
         problem = str(error)
     try:
         # half a surrogate pair in one ticket makes the parser refuse the whole page
         masked = mask(answer.body)
-        envelope = decoder.decode(masked)
+        envelope = _bounded(decoder.decode(masked), answer)
         return envelope, slices(answer.body, masked, (bytes(raw) for raw in envelope.tickets))
     except _UNREADABLE as error:
         media = answer.headers.get("content-type", "no content type")[:60]
@@ -116,6 +118,16 @@ def decode_envelope(answer: Answer, decoder: msgspec.json.Decoder[E]) -> tuple[E
             status=answer.status,
             request_id=answer.request_id,
         ) from error
+
+
+def _bounded(envelope: E, answer: Answer) -> E:
+    if len(envelope.tickets) > _MOST_TICKETS:
+        raise BadResponse(
+            f"{answer.host} answered with {len(envelope.tickets)} tickets in one page.",
+            status=answer.status,
+            request_id=answer.request_id,
+        )
+    return envelope
 
 
 class TicketMapper:
