@@ -100,6 +100,20 @@ def test_a_web_page_for_data_is_a_bad_response_with_a_hint(loopback: Loopback) -
         assert "suspended" in error.hint
 
 
+def test_nobody_calls_an_account_before_its_503_says_so(loopback: Loopback) -> None:
+    """Not its next run either, which comes sooner than an hour."""
+    connector = ZendeskConnector(time := FastTime())
+    loopback.script = [Reply(b"", 503, {"Retry-After": "900"}), EMPTY]
+    with Opened(loopback, time, connector=connector) as first:
+        failing(first, ServerError)
+    with Opened(loopback, time, connector=connector) as second:
+        assert pages(second)
+        assert second.reasons == ["503, asked to wait"]
+        assert second.waits[0] is not None
+        assert second.waits[0].state is State.LIMITED
+        assert second.time.waited == [900.0]
+
+
 def test_a_503_that_says_when_is_believed(loopback: Loopback) -> None:
     loopback.script = [Reply(b"", 503, {"Retry-After": "45"}), EMPTY]
     with Opened(loopback) as opened:

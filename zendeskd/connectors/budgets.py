@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from zendeskd.connectors.faults import Answer, error_words, http_date
@@ -42,22 +43,39 @@ class _Budget:
     remaining: int = 0
     reset_at: float = 0.0
     not_before: float = 0.0
+    refused_by: str = ""
     refusals: int = 0  # 429s in a row
     in_flight: int = 0
+    answered: deque[float] = field(default_factory=deque)  # when, within the last window
 
     def hold(self, now: float) -> Hold | None:
         if now < self.not_before:
-            return Hold(self.not_before - now, f"429, {self.name} budget")
+            return Hold(self.not_before - now, self.refused_by)
         if self.refusals and self.in_flight:
             return Hold(_TURN_S, f"429, {self.name} budget")  # one goes ahead and sees whether it is over
         if self.total is None:
             return None
         if now >= self.reset_at:
             self.remaining, self.reset_at = self.total, now + WINDOW_S
+        reason = f"{self.name} budget {'at a quarter' if self.reserve else 'used up'}"
         if self.remaining - self.in_flight <= self.total * self.reserve and self.total > 0:
-            what = "at a quarter" if self.reserve else "used up"
-            return Hold(self.reset_at - now, f"{self.name} budget {what}")
+            return Hold(self.reset_at - now, reason)
+        # whenever the source's windows begin: in none of this length does it see more than the total
+        self._forget(now)
+        if len(self.answered) + self.in_flight >= self.total - int(self.total * self.reserve):
+            after_s = self.answered[0] + WINDOW_S + _GRACE_S - now if self.answered else _TURN_S
+            return Hold(after_s, reason)
         return None
+
+    def came_back(self, now: float) -> None:
+        """A request was answered, or never will be: so long ago, at the latest, the source counted it."""
+        self.in_flight -= 1
+        self.answered.append(now)
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while self.answered and self.answered[0] + WINDOW_S + _GRACE_S <= now:
+            self.answered.popleft()
 
     def announce(self, total: int, remaining: int, reset_s: float | None, now: float) -> None:
         """What a header said. Within one window the lowest number counts: answers overtake each other, and a slow one
@@ -77,7 +95,11 @@ class _Budget:
         grown = min(60.0, 2.0 ** (self.refusals - 1))
         known = self.reset_at - now if self.total is not None and asked_s is None else 0.0
         seconds = min(LONGEST_S, max(1.0, asked_s or 0.0, grown, known))
-        self.not_before = max(self.not_before, now + seconds + jitter * min(5.0, 1.0 + seconds / 10))
+        self.put_off(now + seconds + jitter * min(5.0, 1.0 + seconds / 10), f"429, {self.name} budget")
+
+    def put_off(self, until: float, why: str) -> None:
+        if until > self.not_before:
+            self.not_before, self.refused_by = until, why
 
 
 @dataclass(slots=True)
@@ -114,7 +136,7 @@ class AccountBudgets:
             now = self._time.monotonic()
             budgets = self._of(kind)
             for budget in budgets:
-                budget.in_flight -= 1
+                budget.came_back(now)
             if answer is None:
                 for budget in budgets:
                     budget.remaining -= 1  # it may have counted
@@ -132,6 +154,8 @@ class AccountBudgets:
                     if budget is not refused:
                         budget.refusals = 0
                 return
+            if answer.status == 503 and (asked_s := retry_after(answer, self._time)) is not None:
+                self._account.put_off(now + min(LONGEST_S, asked_s), "503, asked to wait")
             for budget in budgets:
                 budget.refusals = 0
 
