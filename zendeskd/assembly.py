@@ -25,7 +25,7 @@ from zendeskd.config import Config
 from zendeskd.control_socket import ControlServer, bind_control_socket
 from zendeskd.cron import CronExpression
 from zendeskd.db import Database
-from zendeskd.errors import Conflict, NotFound, StorageError
+from zendeskd.errors import ConfigError, Conflict, NotFound, StorageError
 from zendeskd.events import Broker
 from zendeskd.fleet import Defaults
 from zendeskd.jobs import Jobs
@@ -163,6 +163,19 @@ class Assembly:
             for name, idle_s in still.items()
             if idle_s > (_WORKER_MOVES_WITHIN_S if name.startswith("worker") else _MOVES_WITHIN_S)
         ]
+
+    def mend(self) -> None:
+        """Start the threads that died anew. The main thread, every few seconds."""
+        assert self.jobs is not None
+        assert self._control is not None
+        died = self.jobs.mend()
+        try:
+            if self._control.mend():
+                died.append("control")
+        except ConfigError as error:
+            log.error("control socket not served", error=error.detail)
+        if died:
+            log.critical("a thread died and was started anew", threads=died)
 
     def summary(self) -> str:
         """One line for `systemctl status`."""

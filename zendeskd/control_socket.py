@@ -199,9 +199,20 @@ class ControlServer:
             timeout_keep_alive=30,
             timeout_graceful_shutdown=GRACE_S,
         )
-        self._socket = sock
-        self._server = _Server(config, broker)
+        self._socket, self._config, self._broker = sock, config, broker
+        self._begin()
+
+    def _begin(self) -> None:
+        self._server = _Server(self._config, self._broker)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+
+    def mend(self) -> bool:
+        """Serve again if the thread died. -> whether it had. Raises ConfigError if it cannot. The thread of `stop`."""
+        if self._thread.is_alive() or self._server.should_exit:
+            return False
+        self._begin()
+        self.start()
+        return True
 
     def start(self, timeout_s: float = 10.0) -> None:
         """Returns when it answers. Raises ConfigError if it does not get that far."""
@@ -215,6 +226,7 @@ class ControlServer:
         self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
+        self._socket.close()  # nobody may connect any more
         return not self._thread.is_alive()
 
     def pulse_s(self) -> float:
@@ -223,7 +235,8 @@ class ControlServer:
 
     def _serve(self) -> None:
         try:
-            self._server.run(sockets=[self._socket])
+            with self._socket.dup() as served:  # the loop closes what it is given, and may have to begin again
+                self._server.run(sockets=[served])
         except (OSError, ValueError, SystemExit) as error:  # what asyncio and uvicorn make of a socket that is no good
             log.error("control socket ended", error=str(error))
         finally:

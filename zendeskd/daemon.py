@@ -229,7 +229,9 @@ def _use_few_arenas() -> None:
 
 
 def _watch(assembly: Assembly, wishes: _Wishes) -> None:
-    """The main thread's life while the daemon is up. The watchdog is fed only while every thread moves."""
+    """The main thread's life while the daemon is up: mends what died. The watchdog is fed only while every thread
+    moves."""
+    stuck: list[str] = []
     beat_s = min(_BEAT_S, notify.watchdog_interval() or _BEAT_S)
     while not wishes.stop:
         wishes.wait(beat_s)
@@ -241,11 +243,15 @@ def _watch(assembly: Assembly, wishes: _Wishes) -> None:
             except ZendeskdError as error:
                 log.error("reload refused, the old settings stay", error=error.detail, hint=error.hint)
             notify.notify("READY=1")
-        stuck = assembly.stuck()
+        assembly.mend()
+        before, stuck = stuck, assembly.stuck()
         if stuck:
-            log.critical("a thread does not move", threads=stuck)
-        else:
-            notify.notify("WATCHDOG=1", f"STATUS={assembly.summary()}")
+            if stuck != before:  # told once, not at every beat
+                log.critical("a thread does not move", threads=stuck)
+            continue
+        if before:
+            log.info("every thread moves again")
+        notify.notify("WATCHDOG=1", f"STATUS={assembly.summary()}")
 
 
 def _await_ready(config: Config, reader: int, lock: InstanceLock) -> int:

@@ -83,6 +83,9 @@ class Broker:
         return seq
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """To a new loop too, after another one died with its streams."""
+        self._streams.clear()
+        self._closing = False
         with self._lock:
             self._loop, self._fanned = loop, self._seq
 

@@ -44,6 +44,7 @@ from zendeskd.sync import OVERLAP
 log = structlog.get_logger("zendeskd.jobs")
 
 FORGET_WITHIN_S: Final = 20.0
+LOOKS_BEFORE_TOLD: Final = 2
 _HEALTH_ORDER: Final = {health: place for place, health in enumerate(Health)}
 
 
@@ -87,7 +88,8 @@ class Jobs:
         )
         self._bench = bench
         self._dispatch = Dispatch(self._roster, self.clock, self._workers, bench, on_change=on_change, on_run=on_run)
-        self._scheduler = threading.Thread(target=self.clock.run_forever, name="scheduler", daemon=True)
+        self._scheduler = self._scheduler_thread()
+        self._ending = False
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -120,8 +122,20 @@ class Jobs:
         self._workers.start()
         self._scheduler.start()
 
+    def mend(self) -> list[str]:
+        """Start the threads that died anew. -> their names. Called every few seconds by whoever calls `shut_down`."""
+        if self._ending:
+            return []
+        died = self._workers.mend()
+        if self._scheduler.ident is not None and not self._scheduler.is_alive():
+            died.append(self._scheduler.name)
+            self._scheduler = self._scheduler_thread()
+            self._scheduler.start()
+        return died
+
     def shut_down(self, drain_s: float) -> bool:
         """End every run at its next page, wait up to `drain_s`. -> whether all threads ended."""
+        self._ending = True
         self.clock.stop()
         self._workers.close()
         self._dispatch.close()
@@ -337,10 +351,14 @@ class Jobs:
     def _each_minute(self) -> None:
         """Announce what time alone has changed (late, slow, a new day), and write down what could not be written."""
         for post in self._roster.all():
-            self._dispatch.record_late(post)
-            view = self._dispatch.view(post)
-            if changed_by_time(view) != post.announced:
-                self._dispatch.announce(post)
+            try:
+                self._dispatch.record_late(post)
+                view = self._dispatch.view(post)
+                if changed_by_time(view) != post.announced:
+                    self._dispatch.announce(post)
+                _tell_lateness(post, view)
+            except Exception:  # a bug with one costs the others nothing
+                log.exception("not looked after", org=post.integration.organization_id)
 
     def _load_today(self, posts: list[Post]) -> None:
         now = self._now()
@@ -348,6 +366,9 @@ class Jobs:
         counted = self._ledger.runs.today(days)
         for post in posts:
             post.today = counted.get(post.integration.id, Today(post.day(now)))
+
+    def _scheduler_thread(self) -> threading.Thread:
+        return threading.Thread(target=self.clock.run_forever, name="scheduler", daemon=True)
 
     def _scheduler_moved(self) -> None:
         self._moved_at = self._monotonic()
@@ -362,6 +383,20 @@ def _post_of(integration: Integration, now: datetime) -> Post:
         log.error("cannot be scheduled", org=integration.organization_id, error=error.detail, hint=error.hint)
         still = {"is_active": False, "state": State.STOPPED, "stopped_by": "zendeskd", "stop_reason": error.detail}
         return Post(replace(integration, sync_interval="@hourly", timezone="UTC", **still), now)
+
+
+def _tell_lateness(post: Post, view: IntegrationView) -> None:
+    """Once each time that it becomes late, and once that it is not any more. Not before the second look: after a
+    suspend of the host all are late, and run within the minute."""
+    one = view.integration
+    bound = log.bind(org=one.organization_id, system=one.system_type)
+    was_told = post.looks_late >= LOOKS_BEFORE_TOLD
+    post.looks_late = 0 if view.late_s is None else post.looks_late + 1
+    is_told = post.looks_late >= LOOKS_BEFORE_TOLD
+    if is_told and not was_told:
+        bound.warning("late", late_s=view.late_s, state=view.state.value, why=view.why, happened=view.happened)
+    elif was_told and not is_told:
+        bound.info("not late any more", state=view.state.value)
 
 
 def _refuse_unready(post: Post) -> None:

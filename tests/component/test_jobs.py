@@ -127,7 +127,7 @@ def test_refused_credentials_block_until_a_probe_works(fleet: Fleet) -> None:
     assert timedelta(minutes=59) < view.integration.next_run_at - utcnow() <= timedelta(hours=1)
     with pytest.raises(Conflict, match="blocked"):
         jobs.trigger("acme", "zendesk", "ana")
-    jobs.clock.bring_forward(f"integration-{view.integration.id}", utcnow())
+    fleet.an_hour_later()
     assert fleet.ended().trigger is Trigger.RETRY
     assert fleet.idle().state is State.IDLE
 
@@ -136,8 +136,8 @@ def test_a_probe_that_is_refused_changes_nothing(fleet: Fleet) -> None:
     fleet.add()
     jobs = fleet.start([CredentialError("refused")])
     fleet.ended(status=RunStatus.FAILED)
-    view = fleet.idle()
-    jobs.clock.bring_forward(f"integration-{view.integration.id}", utcnow())
+    fleet.idle()
+    fleet.an_hour_later()
     wait_for(lambda: len(fleet.connector.opened) == 2 and fleet.connector.opened[1].closed.is_set(), "the probe")
     wait_for(lambda: jobs.busy() == 0, "the worker")
     assert jobs.view("acme", "zendesk").state is State.BLOCKED

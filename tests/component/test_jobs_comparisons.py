@@ -123,8 +123,8 @@ def test_a_probe_without_an_answer_leaves_it_blocked(fleet: Fleet) -> None:
     fleet.add()
     jobs = fleet.start([CredentialError("refused")], [NetworkError("reset")])
     fleet.ended(status=RunStatus.FAILED)
-    view = fleet.idle()
-    jobs.clock.bring_forward(f"integration-{view.integration.id}", utcnow())
+    fleet.idle()
+    fleet.an_hour_later()
     wait_for(lambda: len(fleet.connector.opened) == 2 and fleet.connector.opened[1].closed.is_set(), "the probe")
     wait_for(lambda: jobs.busy() == 0, "the worker")
     assert jobs.view("acme", "zendesk").state is State.BLOCKED

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from tests.waiting import wait_for
 from zendeskd.cancel import CancelToken
 from zendeskd.errors import Cancelled, NetworkError, ServerError
 from zendeskd.models import Page
+from zendeskd.runs import ahead as ahead_module
 from zendeskd.runs.ahead import FetchAhead
 
 
@@ -107,6 +109,56 @@ def test_waiting_for_a_rate_limit_is_no_stall() -> None:
     fetcher = ahead(source(), stall_s=0.02, alive=alive, is_waiting=limited.is_set)
     assert next(fetcher).records[0].external_id == "1"
     ended(fetcher)
+
+
+def test_waits_between_tries_do_not_begin_the_stall_anew() -> None:
+    """A source that never answers is tried again and again, with a short wait before each try."""
+    hang, looks = threading.Event(), itertools.count()
+
+    def source() -> Iterator[Page]:
+        hang.wait(30)
+        yield page(1)
+
+    fetcher = ahead(source(), stall_s=0.05, is_waiting=lambda: next(looks) % 2 == 0)
+    with pytest.raises(NetworkError, match="stalled"):
+        next(fetcher)
+    assert next(looks) < 50
+    hang.set()
+    ended(fetcher)
+
+
+def test_it_tells_when_nothing_comes_and_when_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "QUIET_S", 0.02)
+    monkeypatch.setattr(ahead_module, "SLICE_S", 0.01)
+    release, told = threading.Event(), []
+
+    def source() -> Iterator[Page]:
+        yield page(1)
+        release.wait(30)
+        yield page(2)
+
+    def quiet(is_quiet: bool) -> None:
+        told.append(is_quiet)
+        release.set()
+
+    fetcher = ahead(source(), quiet=quiet)
+    next(fetcher)
+    assert told == []
+    next(fetcher)
+    assert told == [True, False]
+    ended(fetcher)
+
+
+def test_a_fetcher_that_ends_without_a_word_is_noticed_at_once() -> None:
+    def source() -> Iterator[Page]:
+        yield page(1)
+        raise Cancelled  # though nobody has cancelled anything: a bug of the source
+
+    fetcher = ahead(source())
+    next(fetcher)
+    fetcher.join(5)
+    with pytest.raises(RuntimeError, match="ended without a word"):
+        next(fetcher)
 
 
 def test_the_fetcher_ends_when_the_consumer_leaves_early() -> None:

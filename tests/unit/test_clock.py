@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -155,6 +155,60 @@ def test_a_clock_set_back_does_not_stop_the_fleet(clock: CronScheduler, time: Fa
     time.advance(minutes=15)
     clock.run_pending()
     assert called == [1]
+
+
+@pytest.mark.parametrize("back_s", [1, 40, 600, 899])
+def test_a_clock_set_back_a_little_repeats_nothing(back_s: int, clock: CronScheduler, time: FakeClock) -> None:
+    called: list[object] = []
+    clock.put("a", QUARTER, lambda: called.append(time.now()))
+    time.advance(minutes=15)
+    clock.run_pending()
+    time.step(seconds=-back_s)
+    for _ in range(40):
+        time.advance(minutes=1)
+        clock.run_pending()
+    assert len(called) == 1 + (40 * 60 - back_s) // 900
+    assert len(set(called)) == len(called)
+
+
+def test_a_daily_job_that_ran_is_not_repeated_where_the_clock_goes_back_by_hours(
+    clock: CronScheduler, time: FakeClock
+) -> None:
+    called: list[object] = []
+    clock.put("a", CronExpression("15 14 * * *", "UTC"), lambda: called.append(time.now()))
+    time.advance(minutes=20)
+    clock.run_pending()
+    assert len(called) == 1
+    time.step(hours=-5)
+    for _ in range(25):
+        time.advance(hours=1)
+        clock.run_pending()
+    assert len(called) == 1
+    time.advance(hours=4)
+    clock.run_pending()
+    assert len(called) == 2
+
+
+def test_a_clock_that_fails_goes_on(time: FakeClock) -> None:
+    """Whatever breaks between two jobs must not end the thread that everything hangs on."""
+    broken, called = [True], threading.Event()
+
+    def now() -> datetime:
+        if broken and len(broken) > 1:
+            broken.clear()
+            raise OSError("the clock cannot be read")
+        return time.now()
+
+    clock = CronScheduler(now, monotonic=time.monotonic, max_wait_s=0.01)
+    clock.put("a", None, called.set, next_run=START)
+    broken.append(True)
+    thread = threading.Thread(target=clock.run_forever)
+    thread.start()
+    try:
+        assert called.wait(10)
+    finally:
+        clock.stop()
+        thread.join(5)
 
 
 def test_a_clock_set_forward_costs_one_call(clock: CronScheduler, time: FakeClock) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -67,6 +67,7 @@ def judged(
     recent: tuple[RunRow, ...] = (),
     next_in: timedelta | None = timedelta(minutes=14, seconds=30),
     set_aside: int = 0,
+    late_from: datetime | None = None,
 ) -> Verdict:
     return judge(
         Facts(
@@ -76,7 +77,7 @@ def judged(
             recent=recent,
             set_aside=set_aside,
             next_at=None if next_in is None else START + next_in,
-            late_from=one.last_success_at and one.last_success_at + timedelta(minutes=30),
+            late_from=late_from or (one.last_success_at and one.last_success_at + timedelta(minutes=30)),
             now=START,
         )
     )
@@ -206,6 +207,14 @@ def test_lateness_is_counted_in_ticks_so_a_night_is_not_late() -> None:
     assert monday.late_s is None
     noon = Post(office, START).view(START.replace(day=23, hour=12))
     assert (noon.health, noon.late_s) == (Health.LATE, 2 * 3600 - 90)
+
+
+def test_one_that_never_ran_is_late_too_but_not_while_it_is_imported() -> None:
+    never = integration(last_success_at=None)
+    assert judged(never, late_from=START - MINUTE).late_s is None  # the grace
+    late = judged(never, queued=True, late_from=START - 5 * MINUTE)
+    assert (late.health, late.late_s) == (Health.LATE, 180)
+    assert judged(never, run=going(), late_from=START - 5 * MINUTE).health is Health.RUNNING
 
 
 def test_stopped_says_who_and_why() -> None:

@@ -17,14 +17,17 @@ from zendeskd.errors import Cancelled, NetworkError
 from zendeskd.models import Page
 
 SLICE_S: Final = 5.0
+QUIET_S: Final = 10.0
+"""A page that takes longer is waited for without a worker: whoever comes next need not wait for it too."""
 STALL_S: Final = 300.0
 
 
 class FetchAhead:
     """Pages of one run, one ahead. Made and consumed by the worker's thread.
 
-    `is_waiting` tells whether the source waits for a rate limit, which is no stall; `alive` is called at least every
-    few seconds while the consumer waits. Raises Cancelled, NetworkError (stalled), and whatever the source raised.
+    `is_waiting` tells whether the source waits and has said until when, which does not count towards a stall; `alive`
+    is called at least every few seconds while the consumer waits; `quiet` is told when nothing came for QUIET_S, and
+    when that is over. Raises Cancelled, NetworkError (stalled), and whatever the source raised.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class FetchAhead:
         *,
         is_waiting: Callable[[], bool],
         alive: Callable[[], None],
+        quiet: Callable[[bool], None] = lambda _: None,
         stall_s: float = STALL_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -41,6 +45,7 @@ class FetchAhead:
         self._cancel = cancel
         self._is_waiting = is_waiting
         self._alive = alive
+        self._quiet = quiet
         self._stall_s = stall_s
         self._monotonic = monotonic
         self._turn = threading.Condition()
@@ -59,28 +64,39 @@ class FetchAhead:
         return self
 
     def __next__(self) -> Page:
-        deadline = self._monotonic() + self._stall_s
-        while True:
-            with self._turn:
-                self._cancel.check()
-                if self._page is not None:
-                    page, self._page = self._page, None
-                    self._wanted = 1
-                    self._turn.notify_all()
-                    return page
-                if self._error is not None:
-                    raise self._error
-                if self._ended:
-                    raise StopIteration
-                self._turn.wait(min(SLICE_S, self._stall_s))
-            self._alive()
-            if self._is_waiting():
-                deadline = self._monotonic() + self._stall_s
-            elif self._monotonic() >= deadline:
-                raise NetworkError(
-                    f"No page arrived for {self._stall_s / 60:.0f} minutes; the run was ended as stalled.",
-                    hint="The next run goes on from the last stored page.",
-                )
+        waited_s, is_quiet, at = 0.0, False, self._monotonic()
+        try:
+            while True:
+                with self._turn:
+                    self._cancel.check()
+                    if self._page is not None:
+                        page, self._page = self._page, None
+                        self._wanted = 1
+                        self._turn.notify_all()
+                        return page
+                    if self._error is not None:
+                        raise self._error
+                    if self._ended:
+                        raise StopIteration
+                    if not self._thread.is_alive():
+                        raise RuntimeError("the thread that fetches pages ended without a word")
+                    self._turn.wait(min(SLICE_S, self._stall_s))
+                self._alive()
+                before, at = at, self._monotonic()
+                if self._is_waiting():
+                    continue
+                waited_s += at - before
+                if waited_s >= self._stall_s:
+                    raise NetworkError(
+                        f"No page arrived for {self._stall_s / 60:.0f} minutes; the run was ended as stalled.",
+                        hint="The next run goes on from the last stored page.",
+                    )
+                if waited_s >= QUIET_S and not is_quiet:
+                    is_quiet = True
+                    self._quiet(True)
+        finally:
+            if is_quiet:
+                self._quiet(False)
 
     def close(self) -> None:
         """Stop fetching. The fetcher ends after the call it is in, which closing the source cuts short."""

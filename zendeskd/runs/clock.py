@@ -134,7 +134,10 @@ class CronScheduler(schedule.Scheduler):
     def run_forever(self) -> None:
         """The scheduler thread's whole life, until `stop`."""
         while not self._stopped:
-            self.run_pending()
+            try:
+                self.run_pending()
+            except Exception:  # whatever it was, nothing else would run what is due
+                log.exception("the clock failed")
             self._on_pass()
             with self._changed:
                 if not self._stopped:
@@ -151,7 +154,8 @@ class CronScheduler(schedule.Scheduler):
         return max(0.0, min(self._max_wait_s, (soonest - self.now()).total_seconds()))
 
     def _notice_step_back(self) -> None:
-        """After the host's clock was set back, instants planned on the old time are too far away: plan again."""
+        """After the host's clock was set back, instants planned on the old time are too far away: plan again. Not
+        where it was set back by less than the schedule's own distance: what ran a moment ago would run twice."""
         wall, mono = self.now(), self._monotonic()
         then_wall, then_mono = self._seen
         self._seen = (wall, mono)
@@ -161,5 +165,8 @@ class CronScheduler(schedule.Scheduler):
         log.warning("the host's clock was set back", seconds=round(lost.total_seconds()))
         with self._changed:
             for job in cast("list[CronJob]", self.jobs):
-                if job.cron is not None and job.next_run is not None:
-                    job.next_run = min(job.next_run, job.cron.next_after(wall) or _FAR)
+                again = None if job.cron is None or job.next_run is None else job.cron.next_after(wall)
+                if again is None or job.cron is None or job.next_run is None:
+                    continue
+                if lost >= (job.cron.next_after(again) or _FAR) - again:
+                    job.next_run = min(job.next_run, again)

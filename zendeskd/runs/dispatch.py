@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import structlog
 from msgspec.structs import replace
 
-from zendeskd.errors import NotFound, StorageError
+from zendeskd.errors import NetworkError, NotFound, StorageError
 from zendeskd.models import (
     CallStats,
     IntegrationView,
@@ -32,10 +32,10 @@ from zendeskd.models import (
 )
 from zendeskd.runs.clock import CronScheduler
 from zendeskd.runs.live import LiveRun
-from zendeskd.runs.outcome import due_next
+from zendeskd.runs.outcome import PROBE_EVERY, due_next
 from zendeskd.runs.performance import Bench, compare_once, probe_once, run_once
 from zendeskd.runs.roster import Ended, Post, Roster, changed_by_time
-from zendeskd.runs.workers import Turn, Workers
+from zendeskd.runs.workers import Ticket, Turn, Workers
 
 log = structlog.get_logger("zendeskd.runs.dispatch")
 
@@ -43,6 +43,9 @@ T = TypeVar("T")
 
 SLOW_REFUSAL_S: Final = 1.0
 """A write that was refused after this long waited for something; a full disk refuses at once."""
+
+PROBE_SLACK: Final = timedelta(minutes=1)
+"""An hour by the host's clock may be a little less than one by the other."""
 
 LENDS_AFTER: Final = timedelta(seconds=3)
 """A run that waits longer than this for a rate limit lends its worker."""
@@ -84,8 +87,7 @@ class Dispatch:
                     if one.stopped_until is not None and one.stopped_until <= now:
                         self.revive(post, "schedule")
                 elif one.state is State.BLOCKED:
-                    self.plan(post, *due_next(one, post.cron, now))
-                    self._put_probe(post)
+                    self._due_probe(post)
                 elif post.run is not None or post.queued is not None:
                     post.skipped_ticks += 1
                 else:
@@ -159,7 +161,7 @@ class Dispatch:
         with self._roster.lock:
             post.queued = row
         if post.run is None:
-            turn = Turn.MANUAL if row.trigger is Trigger.MANUAL else Turn.SCHEDULED
+            turn = Turn.MANUAL if row.trigger is Trigger.MANUAL else _turn(post)
             what = f"run {row.id} of {row.organization_id}"
             post.ticket = self._workers.put(turn, lambda: self._run(post), what)
 
@@ -169,7 +171,7 @@ class Dispatch:
             row = post.queued
             if row is None or self._closing:
                 return  # taken back; or left for the next daemon
-            live = self._live("sync", row.id, row.trigger, row.requested_by, post)
+            live = self._live("sync", row.id, row.trigger, row.requested_by, post, post.ticket)
             with self._roster.lock:
                 post.run, post.queued, post.ticket = live, None, None
         self.announce(post)
@@ -183,7 +185,7 @@ class Dispatch:
             except StorageError as error:
                 self._remember_failure(post, error)
             finally:
-                self._workers.lend(live, False)
+                post.called_at = self._bench.monotonic()
                 with self._roster.lock:
                     post.run = None
                 live.ended.set()
@@ -262,10 +264,10 @@ class Dispatch:
 
     def _compare(self, post: Post, begun: Reconciliation) -> None:
         """A worker's whole work on one comparison."""
-        live = self._live("reconcile", begun.id, "reconcile", begun.requested_by, post)
         with self.commands:
             if post.census_ticket is None or self._closing:
                 return  # taken back; the next daemon marks it as interrupted
+            live = self._live("reconcile", begun.id, "reconcile", begun.requested_by, post, post.census_ticket)
             with self._roster.lock:
                 post.census, post.census_ticket = live, None
         self.announce(post)
@@ -276,7 +278,6 @@ class Dispatch:
             except StorageError as error:
                 log.error("comparison not stored", org=begun.organization_id, error=error.detail)
             finally:
-                self._workers.lend(live, False)
                 with self._roster.lock:
                     post.census = None
                 live.ended.set()
@@ -314,17 +315,26 @@ class Dispatch:
             self._finish_comparison(post, ended)
         return ended.id
 
-    def _put_probe(self, post: Post) -> None:
+    def _due_probe(self, post: Post) -> None:
+        """Queue the hourly probe, or what is left of the hour where the host's clock was set. Holds `commands`."""
+        since_s = PROBE_EVERY.total_seconds()
+        if post.called_at is not None:
+            since_s = self._bench.monotonic() - post.called_at
+        rest = PROBE_EVERY - timedelta(seconds=since_s)
+        if rest > PROBE_SLACK:
+            self.plan(post, self._now() + rest, Trigger.RETRY)
+            return
+        self.plan(post, *due_next(post.integration, post.cron, self._now()))
         if post.run is None and not post.is_probing:
             post.is_probing = True
-            org = post.integration.organization_id
-            self._workers.put(Turn.SCHEDULED, lambda: self._probe(post), f"credential probe of {org}")
+            what = f"credential probe of {post.integration.organization_id}"
+            self._workers.put(Turn.DOUBTFUL, lambda: self._probe(post), what)
 
     def _probe(self, post: Post) -> None:
         try:
             works = probe_once(self._bench, post.integration)
         finally:
-            post.is_probing = False
+            post.is_probing, post.called_at = False, self._bench.monotonic()
         with self.commands:
             if works and post.integration.state is State.BLOCKED and not post.leaving:
                 try:
@@ -365,11 +375,25 @@ class Dispatch:
         except Exception:  # a listener's bug
             log.exception("run not announced", org=row.organization_id, run=row.id)
 
-    def _live(self, kind: str, run_id: int, trigger: str, by: str | None, post: Post) -> LiveRun:
+    def _live(self, kind: str, run_id: int, trigger: str, by: str | None, post: Post, ticket: Ticket | None) -> LiveRun:
+        assert ticket is not None  # whoever calls is at work on it
+
         def waits(waiting: Waiting | None) -> None:
             limited = waiting is not None and waiting.state is State.LIMITED
-            self._workers.lend(live, limited and waiting is not None and waiting.until - self._now() > LENDS_AFTER)
+            lends = limited and waiting is not None and waiting.until - self._now() > LENDS_AFTER
+            self._workers.lend(ticket, lends, "its limit")
             self.announce(post)
 
-        live = self._bench.live_run(kind, run_id, trigger, by, changed=lambda: self.announce(post), waits=waits)
-        return live
+        def quiet(is_quiet: bool) -> None:
+            self._workers.lend(ticket, is_quiet, "an answer")
+
+        return self._bench.live_run(
+            kind, run_id, trigger, by, changed=lambda: self.announce(post), waits=waits, quiet=quiet
+        )
+
+
+def _turn(post: Post) -> Turn:
+    """Who was not reached the last time may keep a worker waiting for minutes again."""
+    one = post.integration
+    is_doubtful = one.consecutive_failures > 0 and one.last_error_code == NetworkError.code
+    return Turn.DOUBTFUL if is_doubtful else Turn.SCHEDULED

@@ -42,8 +42,8 @@ _ADVICE: Final = {
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked at. `next_at` is what the clock has planned; `late_from` the second tick after the last success
-    (None if there was none): counted in ticks, so that nights and weekends of a schedule are not lateness."""
+    """What is looked at. `next_at` is what the clock has planned; `late_from` the second tick after the last success,
+    or after it was first seen: counted in ticks, so that nights and weekends of a schedule are not lateness."""
 
     integration: Integration
     state: State
@@ -109,6 +109,8 @@ def _late_s(facts: Facts) -> int | None:
     one = facts.integration
     if not one.is_active or one.state is State.BLOCKED or one.credential_kind is None or facts.late_from is None:
         return None
+    if one.last_success_at is None and facts.run is not None:
+        return None  # a first import takes as long as it takes
     beyond = (facts.now - facts.late_from - LATE_GRACE).total_seconds()
     return int(beyond) if beyond > 0 else None
 

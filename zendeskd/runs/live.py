@@ -35,6 +35,7 @@ class LiveRun:
         deadline_s: float,
         on_progress: Callable[[], None],
         on_wait: Callable[[Waiting | None], None],
+        on_quiet: Callable[[bool], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id, self.kind, self.trigger, self.requested_by = run_id, kind, trigger, requested_by
@@ -47,7 +48,7 @@ class LiveRun:
         self.budgets: Callable[[], tuple[BudgetView, ...]] = tuple
         self._now, self._monotonic = now, monotonic
         self._deadline = monotonic() + deadline_s
-        self._on_progress, self._on_wait = on_progress, on_wait
+        self._on_progress, self._on_wait, self.quiet = on_progress, on_wait, on_quiet
         self._lock = threading.Lock()
         self._pages = 0
         self._counts = PageCounts()

@@ -99,6 +99,7 @@ class Bench:
         *,
         changed: Callable[[], None],
         waits: Callable[[Waiting | None], None],
+        quiet: Callable[[bool], None],
     ) -> LiveRun:
         return LiveRun(
             run_id,
@@ -109,6 +110,7 @@ class Bench:
             deadline_s=self.run_deadline_s,
             on_progress=_at_most_every(_PROGRESS_EVERY_S, changed, self.monotonic),
             on_wait=waits,
+            on_quiet=quiet,
             monotonic=self.monotonic,
         )
 
@@ -129,6 +131,7 @@ class Bench:
                 cancel,
                 is_waiting=live.is_waiting,
                 alive=lambda: self._alive(live),
+                quiet=live.quiet,
                 monotonic=self.monotonic,
             )
             fetchers.append(fetcher)
@@ -215,7 +218,7 @@ def run_once(bench: Bench, row: RunRow, live: LiveRun, on_begin: Callable[[RunRo
         result = sync.failed(error)
     except ZendeskdError as error:  # the organisation is gone
         result = RunResult(status=RunStatus.CANCELLED, end_reason="removed", error_message=error.detail)
-    except Exception as bug:  # noqa: BLE001 - isolates its integration; the traceback goes to the log
+    except BaseException as bug:  # noqa: BLE001 - isolates its integration, whatever a library raises in a thread
         bound.exception("run failed by a bug")
         result = RunResult(
             status=RunStatus.FAILED,
@@ -258,7 +261,7 @@ def compare_once(bench: Bench, one: Integration, begun: Reconciliation, live: Li
         result = replace(begun, status="cancelled")
     except ZendeskdError as error:
         result = replace(begun, status="failed", error_code=error.code, error_message=error.detail)
-    except Exception as bug:  # noqa: BLE001 - as above
+    except BaseException as bug:  # noqa: BLE001 - as above
         bound.exception("comparison failed by a bug")
         words = clean_text(f"{type(bug).__name__}: {bug}")
         result = replace(begun, status="failed", error_code="internal_error", error_message=words)

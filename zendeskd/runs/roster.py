@@ -48,11 +48,13 @@ class Post:
         self.tag = f"integration-{integration.id}"
         self.cause = Trigger.SCHEDULE  # why the clock's next call will come
         self.next_at: datetime | None = None
+        self._made_at = now
         self.late_from = self._second_tick()
         self.queued: RunRow | None = None
         self.ticket: Ticket | None = None
         self.run: LiveRun | None = None
         self.is_probing = False
+        self.called_at: float | None = None  # when a run or probe of it last ended, on the clock that nobody sets
         self.census: LiveRun | None = None
         self.census_ticket: Ticket | None = None
         self.reconciled: Reconciliation | None = None
@@ -62,6 +64,7 @@ class Post:
         self.today = Today(self.day(now))
         self.set_aside = 0
         self.skipped_ticks = 0
+        self.looks_late = 0  # how many looks in a row, a minute apart, have found it late
         self.leaving = False
         self.announced: tuple[Health, str, bool] | None = None  # `changed_by_time` when it was last told
 
@@ -132,8 +135,8 @@ class Post:
         )
 
     def _second_tick(self) -> datetime | None:
-        last = self.integration.last_success_at
-        first = None if last is None else self.cron.next_after(last)
+        """After the last success, or after it was first seen if there was none."""
+        first = self.cron.next_after(self.integration.last_success_at or self._made_at)
         return None if first is None else self.cron.next_after(first)
 
     def _today(self, now: datetime) -> Today:
