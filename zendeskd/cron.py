@@ -2,8 +2,8 @@
 
 Rules are those of Debian's cron (cron(8), "Notes"): a job in the hour that daylight saving skips runs once right
 after the gap, a job in the hour that comes twice runs once unless its hour or minute is a wildcard. cronsim implements
-them; the two traps around it (an instant before the one asked about, and comparing wall clocks) end here: everything
-outside this module is UTC.
+them; the traps around it (an instant before the one asked about, changes by half an hour, and comparing wall clocks)
+end here: everything outside this module is UTC.
 """
 
 from __future__ import annotations
@@ -39,6 +39,45 @@ _EXAMPLE: Final = 'for example "*/15 * * * *" (every 15 minutes) or "30 9 * * 1-
 _ANY_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+class _Steps(CronSim):
+    """Where a clock changes by half an hour (Lord Howe Island) plain cronsim steps over minutes that are there; where
+    it changes at midnight (Santiago), into hours that are not."""
+
+    def advance_month(self) -> None:
+        super().advance_month()
+        self._as_it_is_there()
+
+    def advance_day(self) -> bool:
+        moved = super().advance_day()
+        self._as_it_is_there()
+        return moved
+
+    def advance_hour(self) -> bool:
+        if self.dt.hour in self.hours:
+            return False
+        while self.dt.hour not in self.hours:
+            self.tick(seconds=3600 - 60 * self.dt.minute - self.dt.second)
+            if self.dt.hour == 0:
+                break  # day and month have to be looked at again
+        return True
+
+    def advance_minute(self) -> bool:
+        before = self.dt
+        if not super().advance_minute():
+            return False
+        if self.dt.utcoffset() != before.utcoffset():
+            self.dt = before
+            self.tick(seconds=60 - before.second)
+            while self.dt.minute not in self.minutes and self.dt.minute:
+                self.tick(seconds=60)
+        return True
+
+    def _as_it_is_there(self) -> None:
+        """A midnight that is skipped is the first minute after it."""
+        if self.dt.tzinfo is not None:
+            self.dt = self.dt.astimezone(UTC).astimezone(self.dt.tzinfo)
+
+
 class CronExpression:
     """Five fields or an @alias, in a zone.
 
@@ -54,7 +93,7 @@ class CronExpression:
 
     def next_after(self, when: datetime) -> datetime | None:
         """The first instant later than `when` (aware), in UTC; None if there is none within 50 years."""
-        instants = (local.astimezone(UTC) for local in CronSim(self._expression, when.astimezone(self.zone)))
+        instants = (local.astimezone(UTC) for local in _Steps(self._expression, when.astimezone(self.zone)))
         # in the second 01:xx hour cronsim may answer with the first one
         return next((utc for utc in instants if utc > when), None)
 

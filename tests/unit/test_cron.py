@@ -85,6 +85,24 @@ def test_the_hour_that_comes_twice_in_autumn() -> None:
     assert runs(CronExpression("*/15 * * * *", NEW_YORK), "2027-11-07T04:59", 8)[-1] == "11-07 06:45"
 
 
+def test_a_change_by_half_an_hour_loses_no_minute() -> None:
+    # 4 April 2027, 02:00 becomes 01:30: so 02:00 comes half an hour later, and 01:40 twice
+    lord_howe = "Australia/Lord_Howe"
+    assert runs(CronExpression("*/15 */2 * * *", lord_howe), "2027-04-03T14:00", 2) == ["04-03 15:30", "04-03 15:45"]
+    assert runs(CronExpression("40 * * * *", lord_howe), "2027-04-03T14:00", 3) == [
+        "04-03 14:40",
+        "04-03 15:10",
+        "04-03 16:10",
+    ]
+
+
+def test_a_midnight_that_is_skipped_makes_no_other_hour_of_it() -> None:
+    # 5 September 2027 has no 00:xx in Santiago; 04:00 UTC is 01:00
+    santiago = "America/Santiago"
+    assert runs(CronExpression("*/30 */2 * * 0", santiago), "2027-09-05T00:00", 2) == ["09-05 05:00", "09-05 05:30"]
+    assert runs(CronExpression("0 0 * * 0", santiago), "2027-09-05T00:00", 1) == ["09-05 04:00"]
+
+
 def test_asked_within_the_second_hour_the_first_one_is_not_answered() -> None:
     # 06:10 UTC is 01:10 for the second time; 01:30 has run at 05:30 UTC
     assert CronExpression("30 1 * * *", NEW_YORK).next_after(at("2027-11-07T06:10")) == at("2027-11-08T06:30")
