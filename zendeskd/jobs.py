@@ -353,6 +353,7 @@ class Jobs:
         for post in self._roster.all():
             try:
                 self._dispatch.record_late(post)
+                post.notice_step_back(self._now())
                 view = self._dispatch.view(post)
                 if changed_by_time(view) != post.announced:
                     self._dispatch.announce(post)

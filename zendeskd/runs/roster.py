@@ -134,9 +134,16 @@ class Post:
             budgets=() if live is None else live.budgets(),
         )
 
-    def _second_tick(self) -> datetime | None:
+    def notice_step_back(self, now: datetime) -> None:
+        """A success that the host's clock, set back since, calls future must not hide for so long that it is late."""
+        base = self.integration.last_success_at or self._made_at
+        soonest = self._second_tick(now) if base > now else None
+        if soonest is not None and (self.late_from is None or soonest < self.late_from):
+            self.late_from = soonest
+
+    def _second_tick(self, base: datetime | None = None) -> datetime | None:
         """After the last success, or after it was first seen if there was none."""
-        first = self.cron.next_after(self.integration.last_success_at or self._made_at)
+        first = self.cron.next_after(base or self.integration.last_success_at or self._made_at)
         return None if first is None else self.cron.next_after(first)
 
     def _today(self, now: datetime) -> Today:
