@@ -84,7 +84,7 @@ class Assembly:
             log.error("stored credentials cannot be opened", error=problem.detail, hint=problem.hint)
         jobs = Jobs(
             store,
-            connectors.build(),
+            connectors.build(config.state_dir),
             lambda integration: StoredCredentials(store, vault, integration),
             workers=config.workers,
             on_change=self._publish_change,

@@ -6,17 +6,22 @@ import heapq
 import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures.loopback import FastTime
+from tests.fixtures.daemons import DaemonProcess
+from tests.fixtures.loopback import FastTime, Loopback, Reply
+from tests.waiting import wait_for
 from zendeskd.connectors.budgets import ACCOUNT, EXPORT, LONGEST_S, AccountBudgets
 from zendeskd.connectors.faults import Answer, http_date
+from zendeskd.models import parse_stamp, utcnow
+from zendeskd.simulator import Simulator
 
 ROUNDS = int(os.environ.get("ZENDESKD_TEST_ROUNDS", "1"))
 MINUTE = 60.0
@@ -155,3 +160,33 @@ def seconds_until(text: str, answer: Answer) -> float:
     assert until is not None
     assert now is not None
     return (until - now).total_seconds()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_daemon_that_starts_again_asks_nobody_before_it_is_time(
+    end: str, daemons: Callable[[], DaemonProcess], simulator: Simulator
+) -> None:
+    """Two organisations of one account, which says 429 and ten minutes, and one of another account."""
+    daemon = daemons().start()
+    good = simulator.add_account("good", tickets=3)
+    with Loopback() as server:
+        server.script = [Reply({}, 429, {"Retry-After": "600"})]
+        for org in ("one", "two"):
+            daemon.add(org, server.url, {"kind": "bearer", "token": "t"})
+        wait_for(lambda: {daemon.status(org).state for org in ("one", "two")} == {"limited"}, "both to wait")
+        asked = len(server.seen)
+        assert asked <= 2  # the second may have been on its way
+        daemon.kill() if end == "kill" else daemon.stop()
+        daemon.start()
+        daemon.add("good", good.base_url, good.credential)
+        assert daemon.first_run("good").status == "success"
+        for org in ("one", "two"):
+            wait_for(lambda org=org: daemon.status(org).state == "limited", "it to wait again")  # type: ignore[misc]
+            run = daemon.status(org).run
+            assert run is not None
+            assert run.waiting_until is not None
+            left = parse_stamp(run.waiting_until)
+            assert left is not None
+            assert 500 < (left - utcnow()).total_seconds() < 680
+        assert len(server.seen) == asked
+        daemon.kill()

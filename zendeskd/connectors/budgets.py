@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from zendeskd.connectors.faults import Answer, error_words, http_date
+from zendeskd.connectors.holds import LEAST_S, Holds
 from zendeskd.connectors.waits import Time
 from zendeskd.models import BudgetView
 
@@ -112,11 +116,22 @@ class _Announced:
 class AccountBudgets:
     """The budgets of one account. Any thread."""
 
-    def __init__(self, time: Time) -> None:
-        self._time = time
+    def __init__(
+        self,
+        time: Time,
+        *,
+        held: Mapping[str, float] | None = None,
+        keep: Callable[[str, datetime], None] = lambda _budget, _until: None,
+    ) -> None:
+        """`held`: seconds that its budgets are still to be left alone; `keep` is told of each such wish that is not
+        over in a moment."""
+        self._time, self._keep = time, keep
         self._lock = threading.Lock()
         self._account = _Budget(ACCOUNT, reserve=RESERVE)
         self._endpoints: dict[str, _Budget] = {}
+        for name, seconds in (held or {}).items():
+            budget = self._account if name == ACCOUNT else self._endpoints.setdefault(name, _Budget(name))
+            budget.put_off(time.monotonic() + min(LONGEST_S, seconds), "asked to wait")
 
     def enter(self, kind: str) -> Hold | None:
         """Take a place for one request of this kind of endpoint, or learn how long to wait before trying again."""
@@ -134,39 +149,50 @@ class AccountBudgets:
         """Give the place back, and learn from the answer (None: there was none)."""
         with self._lock:
             now = self._time.monotonic()
-            budgets = self._of(kind)
+            before = {id(budget): budget.not_before for budget in self._all()}
+            self._learn(kind, answer, now)
+            asked = {one.name: one.not_before - now for one in self._all() if one.not_before > before.get(id(one), 0.0)}
+        for name, seconds in asked.items():
+            if seconds > LEAST_S:
+                self._keep(name, self._time.now() + timedelta(seconds=seconds))
+
+    def _learn(self, kind: str, answer: Answer | None, now: float) -> None:
+        budgets = self._of(kind)
+        for budget in budgets:
+            budget.came_back(now)
+        if answer is None:
             for budget in budgets:
-                budget.came_back(now)
-            if answer is None:
-                for budget in budgets:
-                    budget.remaining -= 1  # it may have counted
-                return
+                budget.remaining -= 1  # it may have counted
+            return
+        for budget in budgets:
+            said = (account_budget if budget is self._account else endpoint_budget)(answer.headers)
+            if said is not None:
+                budget.announce(said.total, said.remaining, said.reset_s, now)
+            else:
+                budget.remaining -= 1
+        if answer.status == 429:
+            refused = self._refused(kind, answer)
+            refused.refuse(retry_after(answer, self._time), now, self._time.random())
             for budget in budgets:
-                said = (account_budget if budget is self._account else endpoint_budget)(answer.headers)
-                if said is not None:
-                    budget.announce(said.total, said.remaining, said.reset_s, now)
-                else:
-                    budget.remaining -= 1
-            if answer.status == 429:
-                refused = self._refused(kind, answer)
-                refused.refuse(retry_after(answer, self._time), now, self._time.random())
-                for budget in budgets:
-                    if budget is not refused:
-                        budget.refusals = 0
-                return
-            if answer.status == 503 and (asked_s := retry_after(answer, self._time)) is not None:
-                self._account.put_off(now + min(LONGEST_S, asked_s), "503, asked to wait")
-            for budget in budgets:
-                budget.refusals = 0
+                if budget is not refused:
+                    budget.refusals = 0
+            return
+        if answer.status == 503 and (asked_s := retry_after(answer, self._time)) is not None:
+            self._account.put_off(now + min(LONGEST_S, asked_s), "503, asked to wait")
+        for budget in budgets:
+            budget.refusals = 0
 
     def views(self) -> tuple[BudgetView, ...]:
         """What was last announced, the endpoint's own budgets first."""
         with self._lock:
             return tuple(
                 BudgetView(name=budget.name, remaining=max(0, budget.remaining), total=budget.total)
-                for budget in (*self._endpoints.values(), self._account)
+                for budget in self._all()
                 if budget.total is not None
             )
+
+    def _all(self) -> list[_Budget]:
+        return [*self._endpoints.values(), self._account]
 
     def _of(self, kind: str) -> list[_Budget]:
         if kind == ACCOUNT:
@@ -187,14 +213,19 @@ class AccountBudgets:
 class Accounts:
     """The budgets of every account this process talks to, by base URL. Any thread."""
 
-    def __init__(self, time: Time) -> None:
-        self._time = time
+    def __init__(self, time: Time, kept_in: Path | None = None) -> None:
+        """`kept_in`: the file that outlives the process."""
+        self._time, self._holds = time, Holds(kept_in, time.now)
         self._lock = threading.Lock()
         self._by_url: dict[str, AccountBudgets] = {}
 
     def of(self, base_url: str) -> AccountBudgets:
+        url = base_url.rstrip("/").lower()
         with self._lock:
-            return self._by_url.setdefault(base_url.rstrip("/").lower(), AccountBudgets(self._time))
+            if url not in self._by_url:
+                keep = partial(self._holds.keep, url)
+                self._by_url[url] = AccountBudgets(self._time, held=self._holds.of(url), keep=keep)
+            return self._by_url[url]
 
 
 def account_budget(headers: Mapping[str, str]) -> _Announced | None:

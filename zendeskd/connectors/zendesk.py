@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper,
 from zendeskd.errors import BadResponse, CredentialError, PermissionDenied
 from zendeskd.models import BudgetView, CallStats, Identity, Integration, Page, Position, Record, Waiting
 
+_HOLDS: Final = "zendesk-waits.json"
 MANY: Final = 100  # the most ids that show_many takes
 
 
@@ -51,9 +53,10 @@ class _Reader(Protocol):
 class ZendeskConnector:
     """Every Zendesk account of the process. Any thread."""
 
-    def __init__(self, time: Time | None = None) -> None:
+    def __init__(self, time: Time | None = None, *, state_dir: Path | None = None) -> None:
+        """`state_dir`: where to keep what accounts asked for over the end of the process."""
         self._time = time or Time()
-        self._accounts = Accounts(self._time)
+        self._accounts = Accounts(self._time, None if state_dir is None else state_dir / _HOLDS)
         self._lock = threading.Lock()
         self._page_sizes: dict[str, PageSize] = {}
 
