@@ -7,6 +7,7 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,13 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import FakeClock, ScriptedConnector, page
+from tests.fixtures.copied import Copied
 from tests.fixtures.fleets import Gate
+from tests.fixtures.simulated import SimulatedTime
 from tests.fixtures.stepped import SteppedFleet
 from tests.fixtures.stores import table
 from zendeskd.cron import CronExpression
 from zendeskd.errors import CredentialError
 from zendeskd.models import Health, RunRow, RunStatus, State
 from zendeskd.runs.clock import CronScheduler
+from zendeskd.simulator import Simulator
 
 ROUNDS = int(os.environ.get("ZENDESKD_TEST_ROUNDS", "1"))
 ZONES = (
@@ -308,6 +312,20 @@ def test_a_stop_until_an_hour_is_over_when_the_hosts_clock_says_so(stepped: Step
     stepped.pass_by(hours=1)
     assert jobs.view("acme", "zendesk").state is State.IDLE
     assert [row.requested_by for row in runs(stepped, "acme")] == ["schedule"]
+
+
+@pytest.mark.parametrize("kind", ["oauth_client_credentials", "oauth_refresh_token"])
+def test_tokens_outlive_a_clock_that_is_set(kind: str, simulator: Simulator, tmp_path: Path) -> None:
+    """Forward, they are renewed before their time; back, they are used until they are refused, and then renewed."""
+    time = SimulatedTime(simulator)
+    account = simulator.add_account("acme", tickets=5, body_bytes=30)
+    with closing(Copied(tmp_path / "copy", account, time, kind=kind)) as copy:
+        for step in (timedelta(days=3), timedelta(days=-6), timedelta(days=3)):
+            time.start += step
+            account.expire_tokens()
+            assert copy.run().status is RunStatus.SUCCESS
+            time.wait_out(120)
+        copy.assert_sound()
 
 
 # --- one probe an hour ------------------------------------------------------------------------------------------------

@@ -7,20 +7,25 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fixtures.copied import Copied
 from tests.fixtures.daemons import DaemonProcess
 from tests.fixtures.loopback import FastTime, Loopback, Reply
+from tests.fixtures.simulated import SimulatedTime
 from tests.waiting import wait_for
 from zendeskd.connectors.budgets import ACCOUNT, EXPORT, LONGEST_S, AccountBudgets
 from zendeskd.connectors.faults import Answer, http_date
-from zendeskd.models import parse_stamp, utcnow
+from zendeskd.connectors.zendesk import ZendeskConnector
+from zendeskd.models import RunStatus, parse_stamp, utcnow
 from zendeskd.simulator import Simulator
 
 ROUNDS = int(os.environ.get("ZENDESKD_TEST_ROUNDS", "1"))
@@ -160,6 +165,26 @@ def seconds_until(text: str, answer: Answer) -> float:
     assert until is not None
     assert now is not None
     return (until - now).total_seconds()
+
+
+def test_organisations_of_one_account_share_its_budgets(simulator: Simulator, tmp_path: Path) -> None:
+    """On the account's own record: three organisations that read everything, one after the other."""
+    time = SimulatedTime(simulator)
+    account = simulator.add_account(
+        "acme", tickets=60, body_bytes=30, account_per_minute=24, export_per_minute=9, old_headers=True
+    )
+    account.fault("short_page", times=None, rows=5)
+    connector = ZendeskConnector(time)
+    for number in range(3):
+        with closing(Copied(tmp_path / str(number), account, time)) as copy:
+            copy.connector = connector
+            assert copy.run().status is RunStatus.SUCCESS
+            copy.assert_sound()
+    seen = [(one.at.timestamp(), one.kind, one.status) for one in account.requests]
+    assert {status for _, _, status in seen} <= {200, 201}
+    assert len([kind for _, kind, _ in seen if kind == "export"]) >= 36
+    assert most_within_a_minute([at for at, kind, _ in seen if kind == "export"]) <= 9
+    assert most_within_a_minute([at for at, _, _ in seen]) <= 18
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
