@@ -168,12 +168,13 @@ class Assembly:
         """Start the threads that died anew. The main thread, every few seconds."""
         assert self.jobs is not None
         assert self._control is not None
-        died = self.jobs.mend()
+        died: list[str] = []
         try:
+            died += self.jobs.mend()
             if self._control.mend():
                 died.append("control")
-        except ConfigError as error:
-            log.error("control socket not served", error=error.detail)
+        except (ConfigError, RuntimeError) as error:  # it is tried again
+            log.error("a thread that died was not started anew", error=str(error))
         if died:
             log.critical("a thread died and was started anew", threads=died)
 

@@ -123,14 +123,16 @@ class Jobs:
         self._scheduler.start()
 
     def mend(self) -> list[str]:
-        """Start the threads that died anew. -> their names. Called every few seconds by whoever calls `shut_down`."""
+        """Start the threads that died anew. -> their names. Called every few seconds by whoever calls `shut_down`.
+        Raises RuntimeError while there are no more threads to be had."""
         if self._ending:
             return []
         died = self._workers.mend()
         if self._scheduler.ident is not None and not self._scheduler.is_alive():
-            died.append(self._scheduler.name)
-            self._scheduler = self._scheduler_thread()
-            self._scheduler.start()
+            fresh = self._scheduler_thread()
+            fresh.start()
+            self._scheduler = fresh
+            died.append(fresh.name)
         return died
 
     def shut_down(self, drain_s: float) -> bool:

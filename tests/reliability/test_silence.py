@@ -153,6 +153,30 @@ def test_what_stands_still_is_told_once_and_so_is_its_end(
     assert [line["event"] for line in logs if line["log_level"] == "critical"] == ["a thread does not move"]
 
 
+def test_what_cannot_be_started_anew_is_tried_again(
+    assembly: Assembly, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_thread("worker-1")
+    assert assembly.jobs is not None
+    for _ in range(2):
+        assembly.jobs.aside(lambda: None)
+    wait_for(lambda: not is_alive("worker-1"), "its end")
+
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with capture_logs() as logs:
+        with monkeypatch.context() as starved:
+            starved.setattr(threading.Thread, "start", no_more)
+            assembly.mend()
+        assembly.mend()
+    assert [line["event"] for line in logs if line["log_level"] in {"error", "critical"}] == [
+        "a thread that died was not started anew",
+        "a thread died and was started anew",
+    ]
+    assert is_alive("worker-1")
+
+
 def test_nothing_is_started_anew_while_the_daemon_ends(short_dir: Path) -> None:
     one = Assembly(configured(short_dir), lambda: configured(short_dir))
     one.open()

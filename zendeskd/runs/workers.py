@@ -108,7 +108,8 @@ class Workers:
         self._begin(spare)
 
     def mend(self) -> list[str]:
-        """Start threads that died anew. -> their names; what they were doing is lost."""
+        """Start threads that died anew. -> their names; what they were doing is lost. Raises RuntimeError while there
+        are no more threads to be had."""
         with self._changed:
             if self._closing:
                 return []
@@ -120,9 +121,9 @@ class Workers:
                     self._pulses.pop(thread.name, None)
                     continue
                 fresh = self._worker(thread.name)
+                fresh.start()
                 self._threads[self._threads.index(thread)] = fresh
                 self._pulses[fresh.name] = self._monotonic()
-                fresh.start()
         return [thread.name for thread in dead]
 
     def close(self) -> None:
@@ -208,6 +209,7 @@ class Workers:
         with self._changed:
             while not self._closing:
                 if is_spare and len(self._spares) > len(self._lenders):
+                    self._changed.notify()  # what woke it may be for another one
                     return None
                 self.pulse()
                 for queue in self._queues.values():
