@@ -20,7 +20,7 @@ from zendeskd.api.app import build_app
 from zendeskd.api.context import ConfigFacts, ControlContext, roles_by_group
 from zendeskd.api.shapes import backup as backup_shape
 from zendeskd.api.shapes import run_summary, sync_status
-from zendeskd.backup import Backup, Backups, is_overdue
+from zendeskd.backup import Backup, Backups, found, is_overdue
 from zendeskd.config import Config
 from zendeskd.control_socket import ControlServer, bind_control_socket
 from zendeskd.cron import CronExpression
@@ -73,7 +73,8 @@ class Assembly:
                 gid=_gid(config.control_operators),
             )
         )
-        database = Database(config.database, backup_dir=config.backup_dir)
+        _refuse_to_begin_anew(config)
+        database = Database(config.database, backup_dir=config.backup_dir, on_lost=self._save_what_is_lost)
         self._open.callback(database.close)
         database.open()
         store = Store(database)
@@ -117,7 +118,8 @@ class Assembly:
     def close(self, drain_s: float) -> bool:
         """End runs at their next page, then everything else. -> whether all ended in time. May be called twice."""
         drained = self.jobs is None or self.jobs.shut_down(drain_s)
-        if self._backups is not None:
+        if self._backups is not None and self._context is not None:
+            self._context.database.look()  # a file that was deleted can be saved now, and never again
             drained = self._backups.stop(_BACKUP_ENDS_WITHIN_S) and drained
         if self._control is not None:
             drained = self._control.stop() and drained
@@ -206,7 +208,9 @@ class Assembly:
 
     def _plan_housekeeping(self, config: Config) -> None:
         assert self.jobs is not None
-        jobs, clock = self.jobs, self.jobs.clock
+        assert self._context is not None
+        jobs, clock, database = self.jobs, self.jobs.clock, self._context.database
+        clock.put("look", CronExpression("* * * * *", "UTC"), lambda: jobs.aside(database.look))
         clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), lambda: jobs.aside(self._prune))
         if config.reconcile_schedule is None:
             clock.remove("reconcile")
@@ -233,6 +237,12 @@ class Assembly:
         with contextlib.suppress(Conflict):  # the daemon is stopping
             self._backups.begin("schedule")
 
+    def _save_what_is_lost(self, error: StorageError) -> None:
+        """The database has no name any more and ends with the process; until then it can be read."""
+        log.critical("the database is lost", error=error.detail, hint=error.hint)
+        if self._backups is not None:
+            self._backups.rescue("zendeskd")
+
     def _prune(self) -> None:
         assert self._context is not None
         now = utcnow()
@@ -255,6 +265,17 @@ class Assembly:
                 self.jobs.reconcile(one.organization_id, one.system_type, "schedule")
             except (Conflict, NotFound, StorageError) as error:
                 log.warning("not compared", org=one.organization_id, system=one.system_type, error=error.detail)
+
+
+def _refuse_to_begin_anew(config: Config) -> None:
+    """Raises ConfigError if there is no database though there was one: an empty one would look as if all was well."""
+    backups = found(config.backup_dir)
+    path = config.database_path
+    if backups and not (path.exists() and path.stat().st_size):
+        raise ConfigError(
+            f"There is no database {path}, and there are backups of one; none was made.",
+            hint=f"Put one back: zendeskd restore {backups[0].path}. Or, to begin with nothing, move the backups away.",
+        )
 
 
 def _defaults(config: Config) -> Defaults:

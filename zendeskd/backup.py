@@ -32,6 +32,9 @@ log = structlog.get_logger("zendeskd.backup")
 ROOM_LEFT: Final = 200 * 2**20
 """Bytes that a backup leaves free: the sync has to store pages on the same disk."""
 
+RESCUED_WITHIN_S: Final = 45.0
+"""So long the end of the daemon waits for the copy of a database that ends with it."""
+
 _NAME: Final = re.compile(r"zendeskd-(\d{8}T\d{6}Z)\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _REMEMBERED: Final = 8
@@ -74,6 +77,14 @@ class Backups:
         self._thread: threading.Thread | None = None
         self._recent = deque(found(folder)[:_REMEMBERED], maxlen=_REMEMBERED)
         self._stop = threading.Event()
+        self._unsaved_by: str | None = None  # who wants what ends with the process to be saved
+
+    def rescue(self, by: str) -> None:
+        """The database ends with the process: have a copy made at once, as fast as it goes and to the last byte of the
+        disk. If that does not succeed `stop` tries once more."""
+        self._unsaved_by = by
+        with contextlib.suppress(Conflict):  # the daemon is stopping
+            self.begin(by)
 
     def begin(self, by: str) -> tuple[Backup, bool]:
         """Have one made, or join the one that is being made. -> it, and whether it was joined.
@@ -106,8 +117,15 @@ class Backups:
         return next((one.started_at for one in self.recent() if one.trouble is None), None)
 
     def stop(self, timeout_s: float) -> bool:
-        """End what is going on, which leaves no file. -> whether it has ended in time."""
+        """End what is going on, which leaves no file; but a rescue is waited for. -> whether it has ended in time."""
+        for _ in range(2):  # what is going on may have begun before, and not be the rescue
+            if self._unsaved_by is not None:
+                self.begin(self._unsaved_by)
+                self._join(RESCUED_WITHIN_S)
         self._stop.set()
+        return self._join(timeout_s)
+
+    def _join(self, timeout_s: float) -> bool:
         with self._lock:
             thread = self._thread
         if thread is not None:
@@ -117,10 +135,12 @@ class Backups:
     # --- the thread -----------------------------------------------------------------------------------------------
 
     def _make(self, one: Backup) -> None:
-        began = self._monotonic()
+        began, is_rescue = self._monotonic(), self._unsaved_by is not None
         self._on_change(one)
         try:
-            one = replace(one, bytes=self._write(one.path))
+            one = replace(one, bytes=self._write(one.path, is_rescue=is_rescue))
+            if is_rescue:
+                self._unsaved_by = None
         except Cancelled:
             one = replace(one, trouble="the daemon was stopped", hint="ask again when it is back")
         except StorageError as error:
@@ -140,7 +160,7 @@ class Backups:
             self._running = None
         self._on_change(one)
 
-    def _write(self, path: Path) -> int:
+    def _write(self, path: Path, *, is_rescue: bool) -> int:
         """Raises StorageError that says why, and Cancelled."""
         partial = path.with_name(f".{path.name}.partial")
         try:
@@ -150,8 +170,10 @@ class Backups:
             with self._database.reading() as source:
                 # what the other disk refuses must not pass for trouble of the database
                 try:
-                    self._refuse_without_room(copies.bytes_of(source))
-                    size = copies.write_copy(source, partial, stop=self._stop, beside_writers=self._end_without_room)
+                    if not is_rescue:
+                        self._refuse_without_room(copies.bytes_of(source))
+                    beside = None if is_rescue else self._end_without_room
+                    size = copies.write_copy(source, partial, stop=self._stop, beside_writers=beside)
                 except (sqlite3.Error, OSError) as error:
                     raise _refused(path, error) from error
             copies.put_in_place(partial, path)

@@ -27,7 +27,7 @@ from daemon import DaemonContext  # type: ignore[import-untyped]  # ships neithe
 from zendeskd import __version__, logs, notify
 from zendeskd.assembly import Assembly
 from zendeskd.config import Config
-from zendeskd.errors import Conflict, StorageError, ZendeskdError
+from zendeskd.errors import ConfigError, Conflict, Damaged, StorageError, ZendeskdError
 from zendeskd.lock import InstanceLock, holder, wait_for_exit
 
 log = structlog.get_logger("zendeskd.daemon")
@@ -201,7 +201,8 @@ def _serve(config: Config, reload: Reload, wishes: _Wishes, ready: Callable[[], 
         except ZendeskdError as error:
             log.error("cannot start", code=error.code, error=error.detail, hint=error.hint)
             assembly.close(0)
-            return EXIT_USAGE if error.code == "config_error" else EXIT_FAILED
+            # what another start cannot mend is not to be started again and again
+            return EXIT_USAGE if isinstance(error, ConfigError | Damaged) else EXIT_FAILED
         log.info("ready", version=__version__, pid=os.getpid(), socket=str(config.control_socket))
         notify.notify("READY=1", f"STATUS={assembly.summary()}")
         ready()

@@ -1,4 +1,4 @@
-"""The database: one file, its connections, the one writer at a time, its migrations, and what its errors mean.
+"""The database: one file, its connections, the one writer at a time, its migrations, and how it is.
 
 What is asked of it stands in `zendeskd.store`. Statements are written with peewee where that is not the hot path.
 Only this package, `zendeskd.store` and the migrations import peewee.
@@ -11,16 +11,18 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import peewee
 
 from zendeskd.errors import ConfigError, StorageError
 from zendeskd.migrations import runner as migrate
+from zendeskd.open_files import OpenFiles
+from zendeskd.troubles import CORRUPT, LOSSES, Trouble, hung, is_damage, trouble_of
 
 _BUSY_S: Final = 10
 """How long SQLite waits for a lock that another program holds."""
@@ -58,14 +60,25 @@ class Database:
     go. Writing always uses the same connection, whose page cache therefore stays warm.
     """
 
-    def __init__(self, url: str, *, backup_dir: Path | None = None, migrations: Path = migrate.DIRECTORY) -> None:
-        """`backup_dir` is where the copy before a migration goes; without it beside the database."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        backup_dir: Path | None = None,
+        migrations: Path = migrate.DIRECTORY,
+        on_lost: Callable[[StorageError], None] = lambda _: None,
+    ) -> None:
+        """`backup_dir` is where the copy before a migration goes; without it beside the database. `on_lost` is told
+        once, in the thread that notices, that the open file is no longer where it was; it must not use the database."""
         self.path: Final = database_path(url)
         self.trouble: str | None = None
         self._backup_dir = backup_dir or self.path.parent
         self._migrations = migrations
+        self._on_lost = on_lost
+        self._is_lost = self._is_damaged = False
         self._turn = threading.Lock()
-        self._pool = _Pool(self.path)
+        self._files = OpenFiles(self.path)
+        self._pool = _Pool(self.path, self._files)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -87,7 +100,7 @@ class Database:
         except BaseException:
             self._pool.shut(writer_too=True, checkpoint=False)
             raise
-        self.trouble = None
+        self.trouble, self._is_damaged = None, False
 
     def close(self) -> None:
         """Move the log into the file and end every idle connection; one that is lent out ends when it comes back.
@@ -110,15 +123,17 @@ class Database:
         """One transaction: committed if the block ends, rolled back if it raises. One thread at a time.
 
         Raises StorageError for what the disk refuses; `trouble` then says so in a word or two until a write succeeds.
+        Nothing is written to a database that was found damaged, nor to a file that is no longer where it was opened.
         Errors that are bugs (a constraint, a misspelt statement) come through as they are.
         """
         if self._pool.writing_thread == threading.get_ident():
             raise RuntimeError("this thread is writing already")
         if not self._turn.acquire(timeout=_TURN_S):
-            raise self._failed(*_NO_TURN)
+            raise self._failed(hung(_TURN_S))
         try:
-            with self._mapped(), self._pool.writer() as connection:
+            with self._mapped(), self._whole(), self._pool.writer() as connection:
                 connection.execute("BEGIN IMMEDIATE")  # a transaction that turns to writing later can fail at once
+                self._files.opened()
                 try:
                     yield connection
                     connection.execute("COMMIT")
@@ -164,11 +179,37 @@ class Database:
         with self.writing() as connection:
             connection.execute("PRAGMA optimize")
 
+    def look(self) -> None:
+        """Notice what became of the files though nobody writes, and that it is over. Now and then."""
+        if self._is_lost or self._files.loss() is not None:
+            with contextlib.suppress(StorageError), self.writing():
+                pass
+
     def sizes(self) -> tuple[int, int]:
         """Bytes of the database and of its write-ahead log; 0 for what is not there."""
-        return _size(self.path), _size(self.path.with_name(self.path.name + "-wal"))
+        path = self.path.resolve()
+        return _size(path), _size(path.with_name(path.name + "-wal"))
 
     # --- errors ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Raises StorageError unless the database is sound as far as is known, and where it was. Holds the turn."""
+        if self._is_damaged:
+            raise self._failed(CORRUPT)
+        loss = self._files.loss()
+        if loss == "log gone" and self._pool.begin_anew():
+            loss = None
+        if loss is None:
+            self._is_lost = False
+        else:
+            error = self._failed(LOSSES[loss])
+            if not self._is_lost and loss != "log gone":
+                self._is_lost = True
+                self._pool.empty_log()  # what lies at the path next must not be taken for the database of that log
+                self._on_lost(error)
+            raise error
+        yield
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -178,22 +219,28 @@ class Database:
             known = trouble_of(error)
             if known is None:
                 raise
-            raise self._failed(*known) from error
+            self._is_damaged |= is_damage(error)
+            raise self._failed(known) from error
 
-    def _failed(self, word: str, sentence: str, hint: str) -> StorageError:
-        self.trouble = word
-        return StorageError(sentence.format(path=self.path), hint=hint.format(path=self.path))
+    def _failed(self, trouble: Trouble) -> StorageError:
+        self.trouble = trouble.word
+        return trouble.of(self.path)
 
 
 class _Pool(peewee.SqliteDatabase):
     """peewee's database with the connections of `Database`."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), timeout=_BUSY_S, autoconnect=False, check_same_thread=False)
+    def __init__(self, path: Path, files: OpenFiles) -> None:
+        # opening must not make a file: an empty one in the place of one that was deleted would pass for the database
+        uri = f"file:{quote(str(path))}?mode=rw"
+        super().__init__(uri, uri=True, timeout=_BUSY_S, autoconnect=False, check_same_thread=False)
         self.is_open = False
         self.writing_thread: int | None = None
+        self._path, self._files = path, files
         self._idle: deque[sqlite3.Connection] = deque()
         self._writer: sqlite3.Connection | None = None
+        self._lending = threading.Lock()  # guards the next one
+        self._lent_out = 0
 
     def lent(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._lent()
@@ -202,8 +249,14 @@ class _Pool(peewee.SqliteDatabase):
     def _lent(self) -> Iterator[sqlite3.Connection]:
         if not self.is_open:
             raise StorageError("The database is closed.", hint="The daemon is ending; ask again when it is back.")
-        with self.connection_context():
-            yield self.connection()  # type: ignore[no-untyped-call]
+        with self._lending:
+            self._lent_out += 1
+        try:
+            with self.connection_context():
+                yield self.connection()  # type: ignore[no-untyped-call]
+        finally:
+            with self._lending:
+                self._lent_out -= 1
 
     @contextmanager
     def writer(self) -> Iterator[sqlite3.Connection]:
@@ -223,6 +276,7 @@ class _Pool(peewee.SqliteDatabase):
         except sqlite3.Error:
             if connection is self._writer:
                 self._writer = None  # the next one opens another; `_close` ends this one
+                self._files.log_closed()
 
     def become_wal(self, path: Path) -> None:
         """Set what belongs to the file. The page size only takes before the first table."""
@@ -235,16 +289,41 @@ class _Pool(peewee.SqliteDatabase):
                 hint="Put the database on a local disk: network file systems cannot share memory.",
             )
 
+    def begin_anew(self) -> bool:
+        """The log that is open has lost its name: move what it holds into the file, and let the next connection open
+        another. -> whether that could be done, which it cannot while somebody reads. Only for who has the turn."""
+        with self._lending:
+            if self._lent_out or not self.empty_log():
+                return False
+            self._end_all(writer_too=True)
+        return True
+
+    def empty_log(self) -> bool:
+        """Move what is in the log into the file. -> whether all of it was. Only for who has the turn."""
+        if self._writer is None:
+            return False
+        try:
+            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy
+
     def shut(self, *, writer_too: bool, checkpoint: bool) -> None:
         """End what is idle. `writer_too`: this thread has the turn; `checkpoint`: move the log into the file first."""
         if checkpoint and self._writer is not None:
-            with contextlib.suppress(sqlite3.Error):  # the log is as good a place as the file; the next start reads it
+            with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA optimize")
-                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.empty_log()  # or not: it is as good a place as the file; the next start reads it
         self.is_open = False
+        self._end_all(writer_too=writer_too)
+        if writer_too:
+            self._files.all_closed()
+
+    def _end_all(self, *, writer_too: bool) -> None:
         if writer_too and self._writer is not None:
             _end(self._writer)
             self._writer = None
+            self._files.log_closed()
         while self._idle:
             with contextlib.suppress(IndexError):  # a reader may take the last one at this moment
                 _end(self._idle.pop())
@@ -258,6 +337,9 @@ class _Pool(peewee.SqliteDatabase):
             return self._writer
         with contextlib.suppress(IndexError):
             return self._idle.pop()
+        loss = self._files.loss()
+        if loss in {"gone", "replaced"}:  # those that are open still read what was there
+            raise LOSSES[loss].of(self._path)
         return self._new(_READER_CACHE)
 
     def _close(self, conn: sqlite3.Connection) -> None:
@@ -299,65 +381,3 @@ def _size(path: Path) -> int:
         return os.stat(path).st_size  # noqa: PTH116 - one call
     except OSError:
         return 0
-
-
-# --- what SQLite's errors mean ----------------------------------------------------------------------------------------
-
-_Trouble = tuple[str, str, str]
-
-_LOCKED: Final = (
-    "locked",
-    "Another program keeps the database {path} locked.",
-    "End it, or its open transaction (`fuser {path}` names it); reading beside the daemon needs no lock.",
-)
-_NO_TURN: Final = (
-    "locked",
-    f"Writing to {{path}} has not moved for {_TURN_S} s.",
-    "The disk may hang: look at the kernel's log (`dmesg`).",
-)
-_READ_ONLY: Final = (
-    "read-only",
-    "The database {path} cannot be written.",
-    "Check the owner and mode of the file and its folder, and that the file system is not mounted read-only.",
-)
-_CORRUPT: Final = (
-    "corrupt",
-    "The database {path} is damaged.",
-    "Stop the daemon and put a backup in its place: zendeskd restore FILE.",
-)
-_TROUBLES: Final[dict[int, _Trouble]] = {
-    sqlite3.SQLITE_FULL: (
-        "disk full",
-        "The disk that holds {path} is full.",
-        "Free some space there (`df -h`); the daemon goes on by itself.",
-    ),
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
-    sqlite3.SQLITE_PROTOCOL: _LOCKED,  # gave up on the locks of the write-ahead log
-    sqlite3.SQLITE_READONLY: _READ_ONLY,
-    sqlite3.SQLITE_PERM: _READ_ONLY,
-    sqlite3.SQLITE_CORRUPT: _CORRUPT,
-    sqlite3.SQLITE_NOTADB: _CORRUPT,
-    sqlite3.SQLITE_CANTOPEN: (
-        "cannot be opened",
-        "The database {path} cannot be opened.",
-        "Check that its folder is there and belongs to the daemon's user.",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        "I/O error",
-        "The disk that holds {path} fails to read or write.",
-        "Look at the kernel's log (`dmesg`) and the disk's health.",
-    ),
-    sqlite3.SQLITE_NOMEM: (
-        "out of memory",
-        "There was not enough memory to work on {path}.",
-        "Give the daemon more memory (MemoryMax= in its unit), or stop what else uses it.",
-    ),
-}
-
-
-def trouble_of(error: BaseException) -> _Trouble | None:
-    """(word, sentence, hint) of an error of the disk; None for one that is a bug of ours."""
-    drivers = getattr(error, "orig", error)  # what peewee wraps
-    code = getattr(drivers, "sqlite_errorcode", None)
-    return None if code is None else _TROUBLES.get(code & 0xFF)

@@ -15,7 +15,8 @@
         ├── BadResponse           truncated, not JSON, HTML with 200, missing keys
         ├── CursorInvalid         the source no longer accepts the stored cursor
         ├── CursorStuck           the cursor repeats or stands still
-        └── StorageError          our own database: full, locked, read-only, corrupt
+        └── StorageError          our own database: full, locked, read-only
+            └── Damaged           what is in it: no trying again helps
 
 Depends on nothing, so every module may import it.
 """
@@ -124,6 +125,10 @@ class CursorStuck(RunError):
 
 class StorageError(RunError):
     code = "storage_error"
+
+
+class Damaged(StorageError):
+    """The database itself is damaged; another try, or another start, finds it so again."""
 
 
 class Cancelled(Exception):

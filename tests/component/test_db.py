@@ -14,9 +14,10 @@ import pytest
 
 from tests.fixtures.stores import table
 from zendeskd import db as db_module
-from zendeskd.db import Database, trouble_of
+from zendeskd.db import Database
 from zendeskd.errors import ConfigError, StorageError
 from zendeskd.store.tables import TABLES
+from zendeskd.troubles import trouble_of
 
 
 @contextlib.contextmanager
@@ -188,7 +189,7 @@ def test_a_damaged_database_is_told_apart(tmp_path: Path) -> None:
 
 def test_a_file_system_without_a_log_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def without_shared_memory(self: db_module._Pool, cache_kib: int) -> sqlite3.Connection:
-        uri = f"file:{self.database}?vfs=unix-dotfile"
+        uri = f"{self.database}&vfs=unix-dotfile"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
     monkeypatch.setattr(db_module._Pool, "_new", without_shared_memory)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +16,8 @@ from zendeskd.api import shapes
 from zendeskd.api.asked import Answer, Asked, Endpoint
 from zendeskd.api.context import ConfigFacts, ControlContext
 from zendeskd.api.names import group_name, user_name
-from zendeskd.models import Health, stamp, stamp_or_none
+from zendeskd.errors import StorageError
+from zendeskd.models import Health, IntegrationView, stamp, stamp_or_none
 
 
 def health(asked: Asked) -> Answer:
@@ -51,6 +53,7 @@ def status(asked: Asked) -> wire.DaemonStatus:
     counts = Counter(view.health for view in views)
     now = context.now()
     size, wal = context.database.sizes()
+    organizations, records = _counted(context, views)
     return wire.DaemonStatus(
         version=context.version,
         api_version=wire.API_VERSION,
@@ -62,14 +65,14 @@ def status(asked: Asked) -> wire.DaemonStatus:
         workers=facts.workers,
         workers_busy=context.jobs.busy(),
         queue_length=context.jobs.queue_length(),
-        organizations=len(context.store.fleet.organizations()),
+        organizations=organizations,
         integrations=len(views),
         health={word.value: counts[word] for word in Health if counts[word]},
         database=wire.DatabaseStatus(
             path=str(context.database.path),
             bytes=size,
             wal_bytes=wal,
-            records=context.store.records.total(),
+            records=records,
             trouble=context.database.trouble,
         ),
         config_file=None if facts.config_file is None else str(facts.config_file),
@@ -81,6 +84,16 @@ def status(asked: Asked) -> wire.DaemonStatus:
         seq=seq,
         backup=_backups(context),
     )
+
+
+def _counted(context: ControlContext, views: Sequence[IntegrationView]) -> tuple[int, int]:
+    """How many organisations and records there are; of a database that cannot be read, as they were last known: what
+    is wrong with it must be told all the same."""
+    try:
+        return len(context.store.fleet.organizations()), context.store.records.total()
+    except StorageError:
+        known = [view.integration for view in views]
+        return len({one.organization_id for one in known}), sum(one.total_records for one in known)
 
 
 def _access(facts: ConfigFacts) -> wire.SocketAccess:

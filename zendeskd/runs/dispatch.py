@@ -243,7 +243,7 @@ class Dispatch:
                 one,
                 consecutive_failures=one.consecutive_failures + 1,
                 last_error_code=error.code,
-                last_error_message=error.detail,
+                last_error_message=f"{error.detail} {error.hint}".rstrip(),
                 last_error_at=now,
             )
         )

@@ -36,7 +36,7 @@ _ADVICE: Final = {
     "server_error": "nothing; if it lasts, look at the system's status page",
     "bad_response": "zendeskctl credentials check {org}      (an account that is suspended answers with a web page)",
     "cursor_stuck": "zendeskctl resync {org} --since 7d      (if it does not clear by itself)",
-    "storage_error": "free disk space or mend its permissions; it goes on by itself",
+    "storage_error": "zendeskd doctor      (on its host: looks at the disk and the database)",
     "internal_error": "report it with the lines of the log that name run {run}",
 }
 

@@ -11,12 +11,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
-from zendeskd.db import Database, trouble_of
+from zendeskd.db import Database
 from zendeskd.errors import StorageError
 from zendeskd.models import RECORD_TYPES, Integration, Page, PageCounts, stamp
 from zendeskd.store import counting
 from zendeskd.store.edge import text
 from zendeskd.store.writing import RecordWriter
+from zendeskd.troubles import trouble_of
 
 _STEP: Final = 2_000
 _IDS: Final = (  # answered by the unique index alone
