@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,13 +24,19 @@ import peewee
 from zendeskd.errors import ConfigError, StorageError
 from zendeskd.migrations import runner as migrate
 from zendeskd.open_files import OpenFiles
-from zendeskd.troubles import CORRUPT, LOSSES, Trouble, hung, is_damage, trouble_of
+from zendeskd.troubles import CORRUPT, FULL, LOSSES, Trouble, hung, is_damage, trouble_of
 
 _BUSY_S: Final = 10
 """How long SQLite waits for a lock that another program holds."""
 
 _TURN_S: Final = 120
 """How long a thread waits for its turn to write. One turn takes milliseconds; this is a disk that hangs."""
+
+_ROOM_FOR_A_PAGE: Final = 16 * 2**20
+"""As large as the log becomes before it is moved into the file."""
+
+_LOOKS_S: Final = 60.0
+_LOOK_STEPS: Final = 100_000  # of SQLite's virtual machine between two looks at the clock
 
 _IDLE_MOST: Final = 16
 _PAGE_SIZE: Final = 16_384
@@ -75,7 +83,7 @@ class Database:
         self._backup_dir = backup_dir or self.path.parent
         self._migrations = migrations
         self._on_lost = on_lost
-        self._is_lost = self._is_damaged = False
+        self._is_lost = self._is_damaged = self._is_looked_through = False
         self._turn = threading.Lock()
         self._files = OpenFiles(self.path)
         self._pool = _Pool(self.path, self._files)
@@ -100,7 +108,7 @@ class Database:
         except BaseException:
             self._pool.shut(writer_too=True, checkpoint=False)
             raise
-        self.trouble, self._is_damaged = None, False
+        self.trouble, self._is_damaged, self._is_looked_through = None, False, False
 
     def close(self) -> None:
         """Move the log into the file and end every idle connection; one that is lent out ends when it comes back.
@@ -140,7 +148,8 @@ class Database:
                 except BaseException:
                     self._pool.undo(connection)
                     raise
-            self.trouble = None
+            if self.trouble is not None and not self._is_still_full():
+                self.trouble = None
         finally:
             self._turn.release()
 
@@ -180,10 +189,16 @@ class Database:
             connection.execute("PRAGMA optimize")
 
     def look(self) -> None:
-        """Notice what became of the files though nobody writes, and that it is over. Now and then."""
-        if self._is_lost or self._files.loss() is not None:
-            with contextlib.suppress(StorageError), self.writing():
-                pass
+        """Notice what became of the files though nobody writes, and that it is over; look through a database that
+        seems damaged. Now and then, from a thread that may read for a minute."""
+        with contextlib.suppress(StorageError):
+            if self._is_damaged and self._reads_sound():
+                self._is_damaged = False
+                with self.writing():
+                    pass
+            if self._is_lost or self._files.loss() is not None:
+                with self.writing():
+                    pass
 
     def sizes(self) -> tuple[int, int]:
         """Bytes of the database and of its write-ahead log; 0 for what is not there."""
@@ -221,6 +236,33 @@ class Database:
                 raise
             self._is_damaged |= is_damage(error)
             raise self._failed(known) from error
+
+    def _reads_sound(self) -> bool:
+        """A disk that fails to read once looks to SQLite as if the file was damaged (SQLITE_IOERR_CORRUPTFS)."""
+        if self._is_looked_through:
+            return False
+        until = time.monotonic() + _LOOKS_S
+        with self.reading() as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > until, _LOOK_STEPS)
+            try:
+                found = connection.execute("PRAGMA quick_check(1)").fetchone()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
+                found = None  # it is too large for that
+            finally:
+                connection.set_progress_handler(None, 0)
+        self._is_looked_through = True  # once is enough: what is wrong stays wrong
+        return bool(found == ("ok",))
+
+    def _is_still_full(self) -> bool:
+        """The few bytes of a run's end fit where a page did not."""
+        if self.trouble != FULL.word:
+            return False
+        try:
+            return shutil.disk_usage(self.path.parent).free < _ROOM_FOR_A_PAGE
+        except OSError:
+            return False
 
     def _failed(self, trouble: Trouble) -> StorageError:
         self.trouble = trouble.word

@@ -35,6 +35,11 @@ _LOCKED: Final = Trouble(
     "Another program keeps the database {path} locked.",
     "End it, or its open transaction (`fuser {path}` names it); reading beside the daemon needs no lock.",
 )
+FULL: Final = Trouble(
+    "disk full",
+    "The disk that holds {path} is full.",
+    "Free some space there (`df -h`); the daemon goes on by itself.",
+)
 _READ_ONLY: Final = Trouble(
     "read-only",
     "The database {path} cannot be written.",
@@ -43,7 +48,8 @@ _READ_ONLY: Final = Trouble(
 CORRUPT: Final = Trouble(
     "corrupt",
     "The database {path} is damaged.",
-    "Nothing more is written to it. Stop the daemon and put a backup in its place: zendeskd restore FILE.",
+    "Nothing more is written to it. If the disk still reads (`dmesg`), put a backup in its place: stop the daemon, "
+    "zendeskd restore FILE.",
     Damaged,
 )
 _SAVED: Final = (
@@ -68,11 +74,7 @@ LOSSES: Final[dict[Loss, Trouble]] = {
     ),
 }
 _TROUBLES: Final[dict[int, Trouble]] = {
-    sqlite3.SQLITE_FULL: Trouble(
-        "disk full",
-        "The disk that holds {path} is full.",
-        "Free some space there (`df -h`); the daemon goes on by itself.",
-    ),
+    sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
     sqlite3.SQLITE_PROTOCOL: _LOCKED,  # gave up on the locks of the write-ahead log

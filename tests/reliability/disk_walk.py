@@ -106,7 +106,7 @@ def content(path: Path) -> list[object]:
 def tried(path: Path, disk: ctypes.CDLL, nth: int, lasting: int, error: int) -> str:
     """What came of one sync whose nth write fails: a status, `storage_error`, or `killed`; "" if none was left."""
     if error:
-        disk.disk_arm(bytes(path.parent), nth, lasting, error)
+        disk.disk_arm(bytes(path.parent), 0, nth, lasting, error)
         try:
             said = str(synced(path))
         except StorageError as failed:
@@ -116,7 +116,7 @@ def tried(path: Path, disk: ctypes.CDLL, nth: int, lasting: int, error: int) -> 
         return said if calls > nth else ""
     child = os.fork()
     if not child:
-        disk.disk_arm(bytes(path.parent), nth, lasting, error)
+        disk.disk_arm(bytes(path.parent), 0, nth, lasting, error)
         code = 1
         try:
             code = 0 if synced(path) is RunStatus.PARTIAL else 1
@@ -129,7 +129,7 @@ def tried(path: Path, disk: ctypes.CDLL, nth: int, lasting: int, error: int) -> 
 
 def main(folder: Path, error: int, lasting: int) -> int:
     disk = ctypes.CDLL(None)
-    disk.disk_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_long, ctypes.c_int]
+    disk.disk_arm.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_int]
     first, twin = folder / "first", folder / "twin"
     first.mkdir(parents=True)
     prepared(first / "copy.db")
