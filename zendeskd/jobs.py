@@ -20,6 +20,7 @@ from zendeskd.cron import CronExpression
 from zendeskd.errors import BadRequest, Conflict
 from zendeskd.models import (
     EPOCH,
+    FINISHED,
     Health,
     Identity,
     Integration,
@@ -163,6 +164,15 @@ class Jobs:
             if live is not None and live.id == run_id:
                 return live.view()
         return None
+
+    def as_it_is(self, row: RunRow) -> RunRow:
+        """A row as it would be if the database had taken the end of its run already."""
+        if row.status not in FINISHED:
+            for post in self._roster.all():
+                for ended in list(post.unrecorded):
+                    if ended.row.id == row.id:
+                        return ended.as_written(row)
+        return row
 
     def pulses(self) -> dict[str, float]:
         """Seconds since each thread last moved."""

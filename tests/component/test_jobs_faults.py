@@ -30,6 +30,7 @@ def test_an_end_that_cannot_be_written_is_kept_and_written_later(fleet: Fleet) -
     wait_for(lambda: jobs.view("acme", "zendesk").run is None, "the end of the run")
     assert "The disk is full." in jobs.view("acme", "zendesk").happened
     assert fleet.rows()[0].status is RunStatus.RUNNING
+    assert jobs.as_it_is(fleet.rows()[0]).status is RunStatus.SUCCESS  # who waits for it must not wait for the disk
     jobs.clock.bring_forward("minute", utcnow())
     fleet.ended()
     wait_for(lambda: jobs.view("acme", "zendesk").health is Health.OK, "health")

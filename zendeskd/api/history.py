@@ -29,7 +29,7 @@ def runs(asked: Asked) -> wire.RunList:
     failed = query.flag("failed") or False
     rows = asked.context.store.runs.list(org=org, system=system, failed=failed, limit=limit + 1, before=before)
     more = str(rows[limit - 1].id) if len(rows) > limit else None
-    return wire.RunList(items=[shapes.run_summary(row) for row in rows[:limit]], next=more)
+    return wire.RunList(items=[shapes.run_summary(asked.context.jobs.as_it_is(row)) for row in rows[:limit]], next=more)
 
 
 def run(asked: Asked) -> wire.RunDocument:
@@ -37,7 +37,7 @@ def run(asked: Asked) -> wire.RunDocument:
     if number is None:
         raise NotFound(f"there is no run {asked.path['id'][:80]!r}", hint="zendeskctl runs lists them")
     live = asked.context.jobs.live_run(number)  # asked first: a run that ends meanwhile is then read as ended
-    row = asked.context.store.runs.get(number)
+    row = asked.context.jobs.as_it_is(asked.context.store.runs.get(number))
     skipped = asked.context.store.runs.skipped(row, SKIPPED_MAX) if row.records_failed else []
     if live is None or row.status is not RunStatus.RUNNING:
         return shapes.run_document(row, None, skipped)

@@ -40,6 +40,18 @@ class Ended(NamedTuple):
     calls: CallStats
     at: datetime
 
+    def as_written(self, row: RunRow) -> RunRow:
+        """The row as it will be."""
+        result = self.result
+        return replace(
+            row,
+            status=result.status,
+            synced_at=self.at,
+            end_reason=result.end_reason,
+            error_code=result.error_code,
+            error_message=result.error_message,
+        )
+
 
 class Post:
     def __init__(self, integration: Integration, now: datetime) -> None:
