@@ -30,7 +30,7 @@ def test_a_storm_of_kills_loses_and_doubles_nothing(short_dir: Path, simulator: 
         storm.daemon.close()
     assert (told.kills, told.lost, told.doubled) == (KILLS, 0, 0)
     assert told.runs_cut >= KILLS  # of several organisations at once
-    assert told.slowest_start_s < 5
+    assert told.most_work_to_start_s < 5  # of a processor, for others may use it too
 
 
 ROWS = 10
