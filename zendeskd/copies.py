@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from zendeskd import left_log
 from zendeskd.errors import Cancelled
 
 _STEP_PAGES: Final = 64
@@ -54,6 +55,7 @@ def write_copy(
             copy.execute("PRAGMA journal_mode = off")  # nobody needs half of it
             copy.execute("PRAGMA synchronous = off")
             _fill(copy, source, descriptor, pace, beside_writers or (lambda: None))
+            left_log.give_number(copy)
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode = delete")  # so that it can be read where nothing can be written
             _check(copy, pace, stop)

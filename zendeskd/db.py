@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import peewee
 
+from zendeskd import left_log
 from zendeskd.errors import ConfigError, StorageError
 from zendeskd.migrations import runner as migrate
 from zendeskd.open_files import OpenFiles
@@ -99,6 +100,7 @@ class Database:
         if self._pool.is_open:
             raise RuntimeError("the database is open")
         migrate.refuse_other_files(self.path)
+        _refuse_another_log(self.path.resolve())
         self._pool.is_open = True
         try:
             with self._mapped(), self._turn, self._pool.writer():
@@ -324,6 +326,8 @@ class _Pool(peewee.SqliteDatabase):
         """Set what belongs to the file. The page size only takes before the first table."""
         connection: sqlite3.Connection = self.connection()  # type: ignore[no-untyped-call]
         connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+        if not left_log.has_number(connection):
+            left_log.give_number(connection)  # before there is a log, which shall have no first page without it
         (mode,) = connection.execute("PRAGMA journal_mode = wal").fetchone()
         if mode != "wal":
             raise StorageError(
@@ -416,6 +420,20 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 def _end(connection: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):  # its locks go with the process at the latest
         connection.close()
+
+
+def _refuse_another_log(path: Path) -> None:
+    """Raises ConfigError, StorageError."""
+    try:
+        is_its_own = left_log.belongs(path)
+    except OSError as error:
+        raise StorageError(f"The log of {path} cannot be looked at: {error.strerror}.") from None
+    if not is_its_own:
+        raise ConfigError(
+            f"The log {path}-wal was left by another database than {path}; both were left as they are.",
+            hint=f"If {path} is the one that you want, move the log away: mv {path}-wal {path}-wal.other. To put a "
+            "backup in its place use zendeskd restore, which takes care of that.",
+        )
 
 
 def _size(path: Path) -> int:

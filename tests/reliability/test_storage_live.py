@@ -23,6 +23,7 @@ from tests.fixtures.daemons import DaemonProcess
 from tests.waiting import wait_for
 from zendeskd import wire
 from zendeskd.client import ApiError
+from zendeskd.db import Database
 from zendeskd.simulator import Account, Simulator
 
 LOCKED_S = float(os.environ.get("STORAGE_LOCKED_S", "11"))
@@ -94,9 +95,9 @@ class Scene:
         assert f"database: {word}" in self.daemon.client.health().detail
         assert self.daemon.client.health().ok  # the daemon itself is well
 
-    def refuses_to_start(self, code: int) -> str:
+    def refuses_to_start(self, code: int, environ: dict[str, str] | None = None) -> str:
         """-> what it says with its last breath."""
-        process = self.daemon.launch()
+        process = self.daemon.launch(environ=environ)
         assert process.wait(30) == code
         self.daemon.process = None
         *_, last = (self.daemon.folder / "stderr").read_text().splitlines()
@@ -239,6 +240,13 @@ def test_a_disk_that_fails_for_a_while(
     assert daemon.stored("acme") == scene.account.tickets()
     assert scene.trouble() is None
     assert scene.logged("a thread does not move") == 0
+    before = scene.at_rest()
+    told.write_text(str(error))
+    scene.refuses_to_start(1, preloaded)  # and systemd tries again
+    assert daemon.database.read_bytes() == before
+    told.unlink()
+    daemon.start()
+    scene.is_whole()
 
 
 # --- locked -----------------------------------------------------------------------------------------------------------
@@ -422,3 +430,26 @@ def test_a_log_that_a_killed_daemon_left_is_read(scene: Scene, without: str) -> 
     scene.account.change(10)
     daemon.start()
     scene.is_whole()
+
+
+@pytest.mark.parametrize("what", ["of another database", "of the database before the backup"])
+def test_a_log_that_is_not_its_own_is_not_taken_for_it(scene: Scene, what: str) -> None:
+    """A killed daemon leaves a log, and somebody copies another database to its name by hand."""
+    daemon = scene.daemon
+    other = daemon.folder / "other.db"
+    if what == "of another database":
+        with contextlib.closing(Database(f"sqlite:///{other}")) as made:
+            made.open()
+    else:
+        daemon.client.backup()
+        shutil.copyfile(saved(daemon), other)
+    assert scene.run().status == "success"
+    daemon.kill()
+    shutil.copyfile(other, daemon.database)
+    log = beside(daemon.database, "-wal")
+    before = (daemon.database.read_bytes(), log.read_bytes())
+    assert "was left by another database" in scene.refuses_to_start(2)
+    assert (daemon.database.read_bytes(), log.read_bytes()) == before
+    log.rename(daemon.folder / "log-of-another")
+    daemon.start()
+    assert daemon.query("PRAGMA integrity_check") == [("ok",)]
