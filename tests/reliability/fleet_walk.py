@@ -113,7 +113,7 @@ class Life:
         self.db.look()
         self.jobs.clock.bring_forward("minute", self.time.now())
         posts = self.jobs._roster.all()
-        wait_for(lambda: not any(post.unrecorded or post.uncompared for post in posts), "what is late to be written")
+        wait_for(lambda: not any(post.unrecorded or post.uncompared for post in posts), "what is late", 40)
 
 
 class Walk:

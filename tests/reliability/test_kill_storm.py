@@ -16,7 +16,7 @@ from tests.reliability.kill_storm import PAGES, Storm
 from tests.waiting import wait_for
 from zendeskd.simulator import Account, Simulator
 
-KILLS = int(os.environ.get("KILL_STORM_KILLS", "20"))
+KILLS = int(os.environ.get("KILL_STORM_KILLS", "16"))
 TICKETS_A_KILL = 200
 
 
