@@ -82,15 +82,19 @@ def simulator(accounts: int, tickets: int, *, latency_ms: int = 0) -> Iterator[l
 
 
 class Daemon:
-    """The real one, in folders of its own below `folder`."""
+    """The real one, in folders of its own below `folder`, which a daemon before may have left."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.database = folder / "state" / "zendeskd.db"
         self.socket = folder / "run" / "control.sock"
+        self.logs = folder / "log"
         command = [sys.executable, "-m", "zendeskd", "run", f"--state-dir={folder / 'state'}"]
-        command += [f"--runtime-dir={folder / 'run'}", f"--log-dir={folder / 'log'}", *options]
+        command += [f"--runtime-dir={folder / 'run'}", f"--log-dir={self.logs}", *options]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("ZENDESKD_")}
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environ)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.stderr = folder / "stderr"
+        with self.stderr.open("ab") as stderr:
+            self.process = subprocess.Popen(command, stderr=stderr, env=environ)
         self.client = Client(self.socket)
         deadline = time.monotonic() + 30
         while True:
@@ -109,6 +113,10 @@ class Daemon:
         return run
 
     def stop(self) -> None:
+        self.end(signal.SIGTERM)
+
+    def end(self, number: signal.Signals) -> int:
+        """By a signal. -> its exit code."""
         self.client.close()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        self.process.send_signal(number)
+        return self.process.wait()
