@@ -40,7 +40,7 @@ from zendeskd.runs.outcome import due_first, due_next
 from zendeskd.runs.performance import Asides, Bench
 from zendeskd.runs.roster import Post, Roster, changed_by_time
 from zendeskd.runs.workers import Turn, Workers
-from zendeskd.sync import OVERLAP
+from zendeskd.sync import OVERLAP, starting_position
 
 log = structlog.get_logger("zendeskd.jobs")
 
@@ -260,11 +260,9 @@ class Jobs:
                     f"run {post.run.id} of {org} is going on and would lose its place",
                     hint=f"wait for it, or end it first: zendeskctl cancel {org}",
                 )
-            # Without a cursor a run begins at the watermark less the overlap. Never later than the place it had: what
-            # lies between would be lost.
-            begin = (EPOCH if since is None else max(since, EPOCH)) + OVERLAP
-            known = post.integration.watermark
-            begin = begin if known is None else min(begin, known)
+            # Never later than where a run would begin without a cursor: what lies between would be lost.
+            place = starting_position(replace(post.integration, cursor=None), self._now()).since or EPOCH
+            begin = min(EPOCH if since is None else max(since, EPOCH), place) + OVERLAP
             self._dispatch.change(post, {"cursor": None, "cursor_strategy": None, "watermark": begin})
             return self._dispatch.enqueue(post, Trigger.MANUAL, by)
 

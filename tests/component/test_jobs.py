@@ -251,6 +251,19 @@ def test_resync_reads_from_the_given_instant(fleet: Fleet) -> None:
     assert fleet.idle().integration.total_records == 1
 
 
+def test_resync_of_what_was_never_read_leaves_nothing_of_its_lookback_out(fleet: Fleet) -> None:
+    fleet.add()  # with a lookback of 7 days
+    jobs = fleet.start([NetworkError("not yet")], [page(1, end=True)])
+    fleet.ended(status=RunStatus.FAILED)
+    fleet.idle()
+    jobs.resync("acme", "zendesk", "ana", utcnow() - timedelta(days=1))
+    fleet.ended()
+    (position,) = fleet.connector.opened[1].positions
+    assert position.since is not None
+    assert position.since <= utcnow() - timedelta(days=7)
+    assert fleet.idle().integration.copy_from == position.since
+
+
 def test_resync_is_refused_while_a_run_would_lose_its_place(fleet: Fleet, gate: Callable[..., Gate]) -> None:
     fleet.add()
     step = gate(1)
