@@ -288,7 +288,8 @@ class Page(msgspec.Struct):
     end_of_stream: bool
     cursor: str | None = None
     strategy: str = "export"  # which kind of cursor this is
-    watermark: datetime | None = None  # after this page the stream is read up to here
+    watermark: datetime | None = None  # after this page everything is read up to here
+    reached: datetime | None = None  # the same of a part of what there is to read, which is progress only
     deletions: list[Deletion] = msgspec.field(default_factory=list)
     quarantined: list[Quarantined] = msgspec.field(default_factory=list)
 

@@ -19,6 +19,7 @@ from tests.reliability.test_http_faults import FAULTS
 from zendeskd.models import RunStatus
 from zendeskd.simulator import Account, Simulator
 
+LIVE = "SELECT external_id FROM flow_records WHERE deleted_at IS NULL"
 CHANGES = ("add", "change", "delete", "restore", "strange", "touch", "scrub", "archive")
 UNSEEN_BY_LISTS = {"touch", "scrub", "archive"}  # a comparison finds these
 
@@ -91,3 +92,27 @@ def here(copy: Copied) -> dict[int, str]:
 def there(account: Account, strategy: str) -> dict[int, str]:
     tickets = account.tickets() if strategy == "export" else account.listed()
     return {number: raw.decode() for number, raw in tickets.items()}
+
+
+@pytest.mark.parametrize("then", ["the cursor is refused", "the export is read"])
+def test_deletions_that_were_not_to_be_had_are_read_though_the_place_is_lost(
+    then: str, tmp_path: Path, simulator: Simulator, time: SimulatedTime
+) -> None:
+    account = simulator.add_account("acme", tickets=40, body_bytes=30)
+    with closing(Copied(tmp_path / "copy", account, time, strategy="list")) as copy:
+        assert copy.run().status is RunStatus.SUCCESS
+        account.delete(3, is_settled=False)
+        account.fault("status", on="deleted", times=None)
+        for _ in range(2):  # hours in which tickets are read and deletions are not
+            time.wait_out(4000)
+            account.change(2, is_settled=False)
+            assert copy.run().status is RunStatus.FAILED
+        account.clear_faults()
+        if then == "the cursor is refused":
+            account.fault("expired_cursor", on="list", times=2)
+        else:
+            copy.strategy = "export"
+            time.wait_out(70)
+        assert copy.run().status is RunStatus.SUCCESS
+        live = {number for number, raw in account.tickets(hidden=True).items() if b'"status":"deleted"' not in raw}
+        assert {int(number) for (number,) in table(copy.db, LIVE)} == live

@@ -6,7 +6,8 @@ and changes by the system that move no `updated_at`. Facts it is built on: the l
 accepted; it is null on an empty page; `meta.has_more` alone says that this is the end; at most 100 a page; deleted
 tickets are listed apart, for 30 days.
 
-A run reads the tickets first and the deletions after them, so that a long list of deletions holds nothing up.
+A run reads the tickets first and the deletions after them, so that a long list of deletions holds nothing up. Only its
+last page has a watermark: before it the deletions of the time that the tickets were read up to are still to come.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class ListReader:
             end_of_stream=not envelope.meta.has_more,
             cursor=envelope.meta.after_cursor or None,
             strategy="list",
-            watermark=parse_stamp(max((one.updated_at for one in tickets.records if one.updated_at), default=None)),
+            reached=parse_stamp(max((one.updated_at for one in tickets.records if one.updated_at), default=None)),
         )
 
     def _deletions(self, after: str | None, since: int, began: int) -> Iterator[Page]:

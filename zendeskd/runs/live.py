@@ -62,9 +62,10 @@ class LiveRun:
         with self._lock:
             self._pages += 1
             self._counts.add(counts)
-            self._watermark = page.watermark or self._watermark
+            reached = page.watermark or page.reached
+            self._watermark = reached or self._watermark
             if self.window_from is None:
-                self.window_from = page.watermark
+                self.window_from = reached
             at = self._monotonic()
             self._samples.append((at, self._counts.read, self._watermark))
             while len(self._samples) > 2 and self._samples[1][0] < at - _RATE_WINDOW_S:
