@@ -144,8 +144,9 @@ def test_one_malformed_ticket_among_good_ones(account: Account, ask: Ask, varian
 
 def test_text_that_a_database_cannot_hold(account: Account, ask: Ask) -> None:
     account.fault("strange_text")
-    first = ask(account).export(start_time=0).json()["tickets"][0]
-    assert first["subject"].startswith("\0 \ud800 ")
+    for _ in range(2):  # it stays so
+        first = ask(account).export(start_time=0).json()["tickets"][0]
+        assert (first["subject"][0], first["subject"][-1]) == ("\0", "\ud800")
     (number,) = account.strange(1)
     assert b"\\u0000" in account.ticket(number)
     assert account.ticket(number) in ask(account).export(start_time=0).content

@@ -157,6 +157,8 @@ FAULTS: list[tuple[str, dict[str, object]]] = [
     ("duplicates", {}),
     ("duplicates", {"is_stale": True}),
     ("duplicates_across", {}),
+    ("malformed_ticket", {}),
+    ("malformed_ticket", {"variant": "wrong_types"}),
     ("strange_text", {}),
     ("reset", {}),
     ("reset", {"at": "within"}),
@@ -179,9 +181,7 @@ def test_trouble_on_the_way_costs_nothing(
     assert fault.hits
     if kind == "too_recent" and after:  # where a cursor is as recent as that, there is nothing new behind it
         copy.run()
-    assert {int(number) for number in copy.records} == set(account.tickets())
-    if kind != "strange_text":  # it came otherwise than it is
-        copy.assert_true()
+    copy.assert_true()
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,11 @@ def test_trouble_that_lasts_has_its_name(
 @pytest.mark.parametrize("variant", ["no_id", "null_id", "text_id", "wrong_types", "not_an_object"])
 def test_a_malformed_ticket_is_set_aside_alone(variant: str, simulator: Simulator, time: FastTime) -> None:
     account = made(simulator, tickets=50)
-    account.fault("malformed_ticket", variant=variant)
+    account.fault("malformed_ticket", times=2, variant=variant)
     copy = Copy(account, time)
     copy.run()
     assert len(copy.records) == 49
+    assert copy.calls.retries == 1
     (aside,) = copy.quarantined
     assert aside.reason
     json.loads(aside.raw)

@@ -21,13 +21,14 @@ from zendeskd.simulator import Account, Simulator
 
 LIVE = "SELECT external_id FROM flow_records WHERE deleted_at IS NULL"
 CHANGES = ("add", "change", "delete", "restore", "strange", "touch", "scrub", "archive")
+TROUBLES = [*FAULTS, ("strange_text", {})]
 UNSEEN_BY_LISTS = {"touch", "scrub", "archive"}  # a comparison finds these
 
 Step = tuple[object, ...]
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(CHANGES), st.integers(1, 8), st.booleans()),
-        st.tuples(st.just("fault"), st.sampled_from(FAULTS), st.integers(0, 4), st.sampled_from([1, 2, 7])),
+        st.tuples(st.just("fault"), st.sampled_from(TROUBLES), st.integers(0, 4), st.sampled_from([1, 2, 7])),
         st.tuples(st.just("wait"), st.sampled_from([1, 61, 4000])),
         st.just(("renew",)),
         st.just(("run",)),

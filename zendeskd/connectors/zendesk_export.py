@@ -18,7 +18,14 @@ from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.budgets import EXPORT
 from zendeskd.connectors.faults import Answer, Rejected
 from zendeskd.connectors.transport import Request
-from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope, instant_of
+from zendeskd.connectors.zendesk_tickets import (
+    INCLUDE,
+    Envelope,
+    SecondLook,
+    TicketMapper,
+    decode_envelope,
+    instant_of,
+)
 from zendeskd.errors import CursorInvalid, CursorStuck, PermissionDenied, RunError
 from zendeskd.models import Page, Position
 
@@ -70,6 +77,7 @@ class ExportReader:
         self._account = account
         self._mapper = mapper
         self._page_size = page_size
+        self._second_look = SecondLook(account.stats)
 
     def pages(self, position: Position) -> Iterator[Page]:
         """Every page from the position to the end of the stream. Raises CursorInvalid and every RunError of a call."""
@@ -123,7 +131,13 @@ class ExportReader:
 
     def _page(self, cursor: str | None, start: int | None) -> Page:
         size = self._page_size
-        page = self._account.get(lambda: _request(cursor, start, size.now), EXPORT, self._decode, shrink=size.shrink)
+
+        def fetch() -> Page:
+            return self._account.get(
+                lambda: _request(cursor, start, size.now), EXPORT, self._decode, shrink=size.shrink
+            )
+
+        page = self._second_look.at(fetch)
         size.went_well()
         return page
 

@@ -25,7 +25,7 @@ from zendeskd.connectors.account import FEW_TRIES, Account
 from zendeskd.connectors.faults import Answer, Rejected
 from zendeskd.connectors.odd_text import decoded, text_of
 from zendeskd.connectors.transport import Request
-from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, TicketMapper, decode_envelope
+from zendeskd.connectors.zendesk_tickets import INCLUDE, Envelope, SecondLook, TicketMapper, decode_envelope
 from zendeskd.errors import BadResponse, CursorInvalid, CursorStuck
 from zendeskd.models import Deletion, Page, Position, Quarantined, parse_stamp, stamp
 
@@ -84,6 +84,7 @@ class ListReader:
     def __init__(self, account: Account, mapper: TicketMapper) -> None:
         self._account = account
         self._mapper = mapper
+        self._second_look = SecondLook(account.stats)
         self._answered_at = account.time.now()  # by the server's clock, where that is behind ours
         self._deleted_sort = {"sort": "-deleted_at"}
 
@@ -144,7 +145,7 @@ class ListReader:
         ) from rejected
 
     def _page(self, cursor: str | None) -> Page:
-        return self._account.get(lambda: _tickets_request(cursor), "list", self._decode)
+        return self._second_look.at(lambda: self._account.get(lambda: _tickets_request(cursor), "list", self._decode))
 
     def _decode(self, answer: Answer) -> Page:
         envelope, raws = decode_envelope(answer, _listing_decoder)

@@ -59,7 +59,7 @@ def export(account: Account, call: Call, fault: Fault | None) -> Answer:
     picked, has_more = _pick(account, asked, first, rows.end(horizon))
     if not has_more:
         account.read_up_to = max(account.read_up_to, horizon)
-    kept = (account.name, rows.version, first, has_more, asked, call.takes_gzip)
+    kept = (account.name, rows.version, first, len(picked), has_more, asked, call.takes_gzip)
     if fault is None or fault.kind not in SPOILED:
         if len(picked) >= _WORTH_KEEPING and (body := account.kept_pages.get(kept)) is not None:
             return Answer(200, body, is_gzip=call.takes_gzip)
@@ -145,7 +145,7 @@ def _cursor_after(ticket: Ticket) -> str:
 
 def _write(account: Account, asked: _Asked, page: TicketPage, fault: Fault | None) -> bytes:
     if fault is not None:
-        spoil(page, fault)
+        spoil(page, fault, account.rows)
     encoded = [account.writer.ticket(ticket) for ticket in page.tickets]
     loads = side_loads(asked.include, encoded, account.people)
     if fault is not None:

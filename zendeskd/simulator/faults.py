@@ -34,7 +34,7 @@ SPOILED: Final[dict[str, dict[str, Any]]] = {
     "duplicates": {"rows": 3, "is_stale": False},  # within the page; stale: older deliveries of the same tickets
     "duplicates_across": {"rows": 3},  # the last rows of the page before come again
     "malformed_ticket": {"variant": "no_id"},  # no_id, null_id, text_id, wrong_types, not_an_object
-    "strange_text": {},  # NUL and a lone surrogate in the first ticket
+    "strange_text": {},  # NUL and a lone surrogate in the first ticket, from now on
 }
 DELIVERED: Final[dict[str, dict[str, Any]]] = {
     "reset": {"at": "before"},  # before the first byte, or "within" the body

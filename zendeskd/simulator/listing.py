@@ -97,7 +97,7 @@ def tickets(account: Account, call: Call, fault: Fault | None) -> Answer:
     )
     spoils = fault if fault is not None and fault.kind in SPOILED else None
     if spoils:
-        spoil(page, spoils)
+        spoil(page, spoils, account.rows)
     encoded = [account.writer.ticket(ticket) for ticket in page.tickets]
     loads = side_loads(_include(call), encoded, account.people)
     if spoils:

@@ -11,7 +11,7 @@ from typing import Final
 
 from zendeskd.simulator.faults import Fault
 from zendeskd.simulator.people import People
-from zendeskd.simulator.rows import Ticket
+from zendeskd.simulator.rows import STRANGE, Rows, Ticket
 
 _USERS: Final = re.compile(rb'"(?:requester|submitter|assignee)_id":(\d+)')
 _GROUPS: Final = re.compile(rb'"group_id":(\d+)')
@@ -33,8 +33,12 @@ class TicketPage:
     encoded: list[bytes] = field(default_factory=list)
 
 
-def spoil(page: TicketPage, fault: Fault) -> None:
+def spoil(page: TicketPage, fault: Fault, rows: Rows) -> None:
     """Do to the page what the fault says, before it is encoded."""
+    if fault.kind == "strange_text" and page.tickets:
+        first = page.tickets[0].id
+        rows.mark([first], STRANGE)  # what is sent is what there is
+        page.tickets[0] = rows[first]
     if fault.kind in {"stuck_cursor", "repeating_cursor", "null_cursor"}:
         page.has_more = True
     if fault.kind == "stuck_cursor":
@@ -64,8 +68,6 @@ def spoil_encoded(encoded: list[bytes], fault: Fault) -> None:
         return
     if fault.kind == "malformed_ticket":
         encoded[0] = _MALFORMED[fault.options["variant"]](encoded[0])
-    elif fault.kind == "strange_text":
-        encoded[0] = encoded[0].replace(b'"subject":"', b'"subject":"\\u0000 \\ud800 ', 1)
 
 
 _MALFORMED: Final[dict[str, Callable[[bytes], bytes]]] = {
