@@ -107,6 +107,20 @@ def test_an_empty_later_page_keeps_the_cursor_unless_told_otherwise(simulator: S
     assert asker.export(cursor=cursor).json()["after_cursor"] is None
 
 
+def test_the_same_page_asked_for_later_shows_what_was_held_back(simulator: Simulator, ask: Ask) -> None:
+    account = simulator.add_account("acme", tickets=5)
+    asker = ask(account)
+    _, cursor = asker.export_all()
+    added = []
+    for _ in range(2):  # some seconds apart, so that one is shown before the other
+        added += account.add(70, is_settled=False)
+        simulator.advance(20)
+    simulator.advance(30)
+    assert [one["id"] for one in asker.export_all(cursor)[0]] == added[:70]
+    simulator.advance(30)
+    assert [one["id"] for one in asker.export_all(cursor)[0]] == added
+
+
 @pytest.mark.parametrize("cursor", ["", "garbage", "bm90IGEgY3Vyc29y", "MTc5MDIwMTU1NS4wfHw0N3w"])
 def test_a_cursor_that_is_none_is_refused(simulator: Simulator, ask: Ask, cursor: str) -> None:
     account = simulator.add_account("acme", tickets=5)

@@ -222,6 +222,18 @@ def test_a_malformed_ticket_is_set_aside_alone(variant: str, simulator: Simulato
     json.loads(aside.raw)
 
 
+@pytest.mark.parametrize(("strategy", "pages"), [("export", 3), ("list", 25)])
+def test_where_asking_once_more_does_not_help_no_further_page_is_asked_for_again(
+    strategy: str, pages: int, simulator: Simulator, time: FastTime
+) -> None:
+    account = made(simulator, tickets=2500, body_bytes=100)
+    account.fault("malformed_ticket", times=None)
+    copy = Copy(account, time, strategy=strategy)
+    copy.run()
+    assert len(copy.quarantined) == pages
+    assert copy.calls.retries == 1
+
+
 def test_the_export_budget_is_kept_without_one_429(simulator: Simulator, time: FastTime) -> None:
     account = made(simulator, tickets=7500, body_bytes=50, export_per_minute=3)
     copy = Copy(account, time)
