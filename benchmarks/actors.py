@@ -317,7 +317,11 @@ class Listener(Actor):
             Client(self.scene.socket) as daemon,
             contextlib.closing(daemon.events(heartbeat_s=1, ticks=True)) as events,
         ):
-            for _ in events:
+            last = -1
+            for event in events:
+                if event is not None:
+                    assert event.seq >= last, f"event {event.seq} after {last}"
+                    last = event.seq
                 self.scene.count("events heard")
                 if time.monotonic() >= until or self.scene.over.is_set():
                     break

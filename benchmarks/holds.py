@@ -19,6 +19,7 @@ from zendeskd.models import stamp
 MOST_S: Final = 600.0
 HIDDEN_S: Final = 4000
 """More than the export holds back, and than a minute's budget takes to come back."""
+MOST_LATE_S: Final = 180
 _pause = threading.Event()
 
 _SUMS: Final = "created", "updated", "deleted"
@@ -54,6 +55,15 @@ def heal(scene: Scene, daemon: Client) -> None:
         return not left
 
     _wait_for(all_read, lambda: f"a whole run of {', '.join(sorted(left))}")
+
+
+def late(daemon: Client) -> list[str]:
+    """Sentences about organisations that were not read when they should have been."""
+    return [
+        f"{one.organization_id} ({one.state}) is {one.late_s} s late"
+        for one in daemon.sync_status().items
+        if (one.late_s or 0) > MOST_LATE_S
+    ]
 
 
 def compare(scene: Scene, daemon: Client) -> dict[str, int]:

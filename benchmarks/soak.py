@@ -132,8 +132,9 @@ def soak(scene: Scene, lives: Lives, options: argparse.Namespace) -> list[str]:
 def ended_well(scene: Scene, lives: Lives) -> list[str]:
     """-> what does not hold."""
     client = lives.daemon.client
+    wrong = holds.late(client)
     holds.heal(scene, client)
-    wrong = holds.wrong_counters(scene)
+    wrong += holds.wrong_counters(scene)
     set_aside = {one.organization_id: one.set_aside for one in client.sync_status().items}
     for org in scene.fleet:
         found = holds.differing(scene, org)
