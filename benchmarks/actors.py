@@ -83,6 +83,7 @@ class Organization:
     kind: str
     is_compared: bool  # during the soak; the others only at its end, so that no comparison hides a loss
     unseen: set[int] = field(default_factory=set)
+    archived: set[int] = field(default_factory=set)
     deleted: list[int] = field(default_factory=list)
 
 
@@ -177,6 +178,8 @@ class Customers(Actor):
         ids = self.scene.tell_simulator(f"accounts/{org.name}/{what}", body)["ids"]
         if what == "delete":
             org.deleted += ids
+        if what == "archive":
+            org.archived.update(ids)
         if what in UNSEEN[org.strategy]:
             org.unseen.update(ids)
         self.scene.count(f"tickets: {what}", len(ids))

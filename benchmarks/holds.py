@@ -99,7 +99,8 @@ def differing(scene: Scene, org: Organization) -> dict[int, str]:
     with _reading(scene) as connection:
         here = {int(key): (raw, bool(live)) for key, raw, live in connection.execute(query, (org.name,))}
     found = {}
-    for number in live_there - here.keys():
+    never_listed = org.archived if org.strategy == "list" else set()  # before they were read
+    for number in live_there - here.keys() - never_listed:
         found[number] = "not here"
     for number, (raw, is_live) in here.items():
         if is_live != (number in live_there):

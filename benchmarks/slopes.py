@@ -18,21 +18,25 @@ SHORTEST_S: Final = 300.0
 """A slope over less than this says nothing."""
 
 
+SWAY: Final = 0.5
+"""What rises by less than this part of the range in which it goes up and down anyway does not grow."""
+
+
 class Figure(NamedTuple):
-    """`flat_below`: a slope an hour that is noise. None: it grows with what is stored."""
+    """`least`: a rise over a life that counts as one. None: it grows with what is stored."""
 
     name: str
     digits: int
-    flat_below: float | None
+    least: float | None
 
 
 FIGURES: Final = (
-    Figure("resident memory, MB", 1, 6.0),
-    Figure("open descriptors", 0, 6.0),
-    Figure("threads", 0, 6.0),
-    Figure("write-ahead log, MB", 1, 6.0),
-    Figure("log files, MB", 2, 1.0),
-    Figure("a run, ms (median of the last 30)", 0, 60.0),
+    Figure("resident memory, MB", 1, 4.0),
+    Figure("open descriptors", 0, 3.0),
+    Figure("threads", 0, 3.0),
+    Figure("write-ahead log, MB", 1, 4.0),
+    Figure("log files, MB", 2, 0.5),
+    Figure("a run, ms (median of the last 30)", 0, 100.0),
     Figure("database, MB", 1, None),
     Figure("tickets stored", 0, None),
 )
@@ -82,16 +86,19 @@ def table(life: Sequence[Sample]) -> list[str]:
         start, end = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
         slope = slope_per_hour([(one.at, one.values[place]) for one in warm])
         row = f"{figure.name:36}" + "".join(f"{one:>10,.{figure.digits}f}" for one in (start, end, max(values)))
-        lines.append(f"{row}{slope:>+12,.{max(1, figure.digits)}f}   {_verdict(figure, slope, warm)}")
+        lines.append(f"{row}{slope:>+12,.{max(1, figure.digits)}f}   {_verdict(figure, slope, warm, values)}")
     return lines
 
 
-def _verdict(figure: Figure, slope: float, warm: Sequence[Sample]) -> str:
-    if figure.flat_below is None:
+def _verdict(figure: Figure, slope: float, warm: Sequence[Sample], values: Sequence[float]) -> str:
+    if figure.least is None:
         return "grows with the data"
-    if warm[-1].at - warm[0].at < SHORTEST_S:
+    took_s = warm[-1].at - warm[0].at
+    if took_s < SHORTEST_S:
         return "too short to say"
-    return "flat" if slope <= figure.flat_below else "GROWING"
+    tenths = statistics.quantiles(values, n=10)
+    rise = slope * took_s / 3600
+    return "GROWING" if rise > max(figure.least, SWAY * (tenths[-1] - tenths[0])) else "flat"
 
 
 def _field(status: str, name: str) -> float:

@@ -189,7 +189,7 @@ def main() -> int:
     print(f"\nThe last life of the daemon, {minutes:.1f} minutes in {len(lives.samples)} samples:", *grown, sep="\n")
     print("\nWhat happened:", *(f"{what:52}{number:>10,}" for what, number in happened.items()), sep="\n")
     wrong += [f"it grows: {line}" for line in grown if line.endswith("GROWING")]
-    wrong += [f"it said: {said}"] if "Traceback" in said else []
+    wrong += [f"it said: {line}" for line in said.splitlines() if "Traceback" in line]
     print("\nWhat does not hold:", *(wrong or ["nothing"]), sep="\n")
     return 1 if wrong else 0
 

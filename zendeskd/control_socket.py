@@ -37,6 +37,8 @@ BACKLOG: Final = 512
 ACCEPTED_AT_ONCE: Final = 32
 """Before those that are accepted are served again; they hold descriptors before room is made for them."""
 GRACE_S: Final = 3
+UNTAKEN_S: Final = 0.5
+"""At the end, a caller who takes nothing of an answer for so long is not waited for."""
 """Seconds that requests going on get at the end."""
 
 _FIRST_ACTIVATED_FD: Final = 3  # sd_listen_fds(3)
@@ -277,7 +279,19 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._broker.close()
+        self._end_untaken({})
         await super().shutdown(sockets=sockets)
         for connection in list(self.server_state.connections):
             if isinstance(connection, PeerCredH11):
                 connection.transport.abort()
+
+    def _end_untaken(self, before: dict[PeerCredH11, int]) -> None:
+        """Again and again until the loop ends: hang up where as much is left to be taken as `before`. Who reads on gets
+        the rest; an answer that nobody takes would hold up the end, and uvicorn would report its own giving up."""
+        left: dict[PeerCredH11, int] = {}
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PeerCredH11) and (size := connection.transport.get_write_buffer_size()):
+                left[connection] = size
+                if before.get(connection) == size:
+                    connection.transport.abort()
+        asyncio.get_running_loop().call_later(UNTAKEN_S, self._end_untaken, left)

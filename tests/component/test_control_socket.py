@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import stat
@@ -293,6 +294,24 @@ def test_a_stream_that_is_never_read_is_ended_and_the_others_get_every_event(new
                 assert seen == list(range(number - 98, number + 2))
         wait_for(lambda: new_control.broker.streams == 1, "the end of the stream that is not read")
     events.close()
+
+
+def test_a_stream_that_nobody_reads_holds_up_no_end(new_control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    new_control.start()
+    with socket.socket(socket.AF_UNIX) as sleeper:
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sleeper.connect(str(new_control.path))
+        sleeper.sendall(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n")
+        wait_for(lambda: new_control.broker.streams == 1, "the stream")
+        for _ in range(3000):
+            new_control.broker.publish("log", log={"event": "x" * 1000})
+        wait_for(lambda: unread(new_control), "what nobody reads")
+        assert new_control.server.stop()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def unread(control: Control) -> bool:
+    return any(one.transport.get_write_buffer_size() for one in control.server._server.server_state.connections)
 
 
 def connections(control: Control) -> int:
