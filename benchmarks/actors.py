@@ -59,7 +59,6 @@ FAULTS: Final[tuple[tuple[str, dict[str, object]], ...]] = (
     ("duplicates_across", {}),
     ("malformed_ticket", {"variant": "no_id"}),
     ("malformed_ticket", {"variant": "wrong_types"}),
-    ("strange_text", {}),
     ("reset", {}),
     ("reset", {"at": "within"}),
     ("truncated", {}),

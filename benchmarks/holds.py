@@ -99,15 +99,21 @@ def differing(scene: Scene, org: Organization) -> dict[int, str]:
     with _reading(scene) as connection:
         here = {int(key): (raw, bool(live)) for key, raw, live in connection.execute(query, (org.name,))}
     found = {}
-    never_listed = org.archived if org.strategy == "list" else set()  # before they were read
+    never_listed = org.archived if org.strategy == "list" else set()  # nor found by a comparison, if not here and live
     for number in live_there - here.keys() - never_listed:
         found[number] = "not here"
     for number, (raw, is_live) in here.items():
-        if is_live != (number in live_there):
-            found[number] = "live here alone" if is_live else "deleted here alone"
+        if is_live and number not in live_there:
+            found[number] = "live here alone"
+        elif not is_live and number in live_there - never_listed:
+            found[number] = "deleted here alone"
         elif (is_live or org.strategy == "export") and raw != there.get(number, raw):
-            found[number] = "other text"
+            found[number] = "of another version" if _version(raw) != _version(there[number]) else "of other text"
     return found
+
+
+def _version(raw: str) -> int:
+    return int(json.loads(raw)["generated_timestamp"])
 
 
 def in_short(org: Organization, found: dict[int, str], when: str) -> list[str]:

@@ -102,6 +102,7 @@ class Daemon:
                 self.client.health()
                 return
             except ZendeskdError:
+                assert self.process.poll() is None, f"the daemon ended: {self.stderr.read_text()}"
                 assert time.monotonic() < deadline, "the daemon did not come up"
                 _pause.wait(0.02)
 
