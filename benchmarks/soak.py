@@ -31,9 +31,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-import slopes
 import holds
 import msgspec
+import slopes
 from actors import KINDS, Organization, Scene, everybody
 from processes import Daemon, machine
 
