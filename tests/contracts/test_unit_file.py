@@ -80,3 +80,23 @@ def test_it_waits_longer_than_the_daemon_drains() -> None:
 def test_each_setting_stands_once() -> None:
     names = re.findall(r"^(\w+)=", UNIT.read_text(), re.MULTILINE)
     assert [name for name, count in Counter(names).items() if count > 1] == ["SystemCallFilter"]  # a list in parts
+
+
+def test_an_upgrade_may_take_as_long_as_it_takes() -> None:
+    """The database is copied before it is changed: 30 GB take minutes, and killed half-way it would begin anew."""
+    assert setting("TimeoutStartSec") == "infinity"
+
+
+def test_each_setting_has_its_reason_above_it() -> None:
+    """One comment for at most three lines of a kind."""
+    bare, covered = [], 3
+    for line in UNIT.read_text().splitlines():
+        if line.startswith("#"):
+            covered = 0
+        elif "=" in line:
+            covered += 1
+            if covered > 3:
+                bare.append(line)
+        else:
+            covered = 3
+    assert bare == []
