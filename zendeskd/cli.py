@@ -107,7 +107,12 @@ def _stop(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from zendeskd.doctor.service import become_owner, unreadable
+
     config = _config(options)
+    become_owner(config.state_dir)
+    if why := unreadable(config):
+        raise ConfigError(why, hint=f"chmod 644 {config.file}")
     if options.show:
         width = max(len(f"{key} = {value}") for key, value, _ in config.show())
         for key, value, source in config.show():
@@ -119,10 +124,8 @@ def _check(options: argparse.Namespace) -> int:
     from zendeskd import logs
     from zendeskd.doctor.examination import accounts
     from zendeskd.doctor.findings import Word, lines, worst
-    from zendeskd.doctor.service import become_owner
 
     logs.quiet()
-    become_owner(config.state_dir)
     findings = accounts(config)
     _print(*lines(findings))
     return FAILED if worst(findings) is Word.FAILED else OK

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import select
@@ -19,6 +20,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Final
 
 import structlog
@@ -148,14 +150,18 @@ def _prepare(config: Config) -> InstanceLock:
         try:
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(
-                f"cannot make {folder}: {error.strerror}",
-                hint="zendeskd check --show tells where each folder comes from",
-            ) from None
+            raise StorageError(f"cannot make {folder}: {error.strerror}", hint=_hint(folder, error)) from None
     try:
         return InstanceLock(config.state_dir / _LOCK_NAME)
     except OSError as error:
-        raise StorageError(f"cannot lock {config.state_dir / _LOCK_NAME}: {error.strerror}") from None
+        hint = _hint(config.state_dir, error)
+        raise StorageError(f"cannot lock {config.state_dir / _LOCK_NAME}: {error.strerror}", hint=hint) from None
+
+
+def _hint(folder: Path, error: OSError) -> str:
+    if error.errno == errno.EROFS:
+        return f"if it is the unit that keeps it read-only: systemctl edit zendeskd, [Service] ReadWritePaths={folder}"
+    return "zendeskd check --show tells where each folder comes from"
 
 
 def _live(

@@ -42,6 +42,7 @@ sh -euc '
   ln -s pts/ptmx dev/ptmx
   pivot_root . .before
   umount -l .before
+  mount --make-rshared / # as on a real machine: services are shown what systemd mounts for them
   exec env -i container=rig PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=linux \
     /lib/systemd/systemd --show-status=no systemd.unit=multi-user.target \
     systemd.mask=console-getty.service systemd.mask=getty.target systemd.mask=systemd-binfmt.service

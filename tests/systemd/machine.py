@@ -46,11 +46,11 @@ class Machine:
         inside = CACHE / "machine"
         inside.mkdir(exist_ok=True)
         self.console = folder / "console"
-        self._name = f"zendeskd-test-{uuid.uuid4().hex[:8]}"
+        self.name = f"zendeskd-test-{uuid.uuid4().hex[:8]}"
         self._refusal = folder / "refusal"
         with self.console.open("wb") as console, self._refusal.open("wb") as refusal:
             self._rig = subprocess.Popen(
-                [*_LESS, "unshare", "--mount", "sh", _BOOT, root, wheels(root), inside, self._name],
+                [*_LESS, "unshare", "--mount", "sh", _BOOT, root, wheels(root), inside, self.name],
                 stdin=subprocess.PIPE,  # it lasts until this is closed, also by our end
                 stdout=console,
                 stderr=refusal,
@@ -97,7 +97,7 @@ class Machine:
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 is_first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
-                if is_first and (process / "cgroup").read_text().rstrip().endswith(f"/{self._name}/init.scope"):
+                if is_first and (process / "cgroup").read_text().rstrip().endswith(f"/{self.name}/init.scope"):
                     return int(process.name)
         return None
 

@@ -31,6 +31,9 @@ def test_installed_as_the_document_says(server: Server) -> None:
     systemd_is_content_with_the_unit(server)
     who_breaks_in_gets_nowhere(server)
     another_group_for_the_operators(server)
+    a_wrong_configuration_is_said_once(server)
+    settings_that_the_daemon_cannot_read_are_named(server)
+    a_folder_elsewhere_is_opened_to_the_unit(server)
 
 
 def ready_when_systemctl_returned(server: Server) -> None:
@@ -78,6 +81,10 @@ def the_journal_is_there(server: Server) -> None:
     said = server.journal()
     assert f"ready version={__version__} pid={server.pid()} socket={SOCKET}\n" in said
     assert "Started zendeskd.service - Zendesk ticket sync daemon." in said
+    read = "journalctl --unit=zendeskd --quiet --output=cat --no-pager"
+    assert "ready" not in server.sh(read, user="bob", codes=(0, 1)).out
+    server.sh("usermod --append --groups systemd-journal bob")
+    assert "ready" in server.sh(read, user="bob").out
 
 
 def the_doctor_is_content(server: Server) -> None:
@@ -119,6 +126,52 @@ def another_group_for_the_operators(server: Server) -> None:
     assert server.ctl("version", user="bob")["daemon"]["role"] == "operator"
     refused = server.sh("zendeskctl", user="ana", codes=(4,)).err
     assert "join the group zendesk-ops" in refused
+
+
+def a_wrong_configuration_is_said_once(server: Server) -> None:
+    wrong = "zendeskd: /etc/zendeskd/zendeskd.toml line 1: workers: 0 must be a whole number from 1 to 64"
+    server.configure("workers = 0")
+    assert refused(server).count(wrong + "\n") == 1
+    assert server.sh("zendeskd check", codes=(2,)).err.startswith(wrong + "\n")
+    server.configure('[control]\noperators = "root"')  # of which the daemon's user is no member
+    said = [line for line in refused(server).splitlines() if "control socket" in line]
+    assert len(said) == 1
+    assert "Operation not permitted" in said[0]
+    assert "SupplementaryGroups=" in said[0]
+
+
+def settings_that_the_daemon_cannot_read_are_named(server: Server) -> None:
+    """Root, who looks for the cause, can read them."""
+    server.configure("workers = 4")
+    server.sh("chmod 600 /etc/zendeskd/zendeskd.toml")
+    assert "/etc/zendeskd/zendeskd.toml: cannot be read: Permission denied\n" in refused(server)
+    why = "/etc/zendeskd/zendeskd.toml: cannot be read by zendeskd, the daemon's user"
+    assert server.sh("zendeskd check", codes=(2,)).err.startswith(f"zendeskd: {why}\nchmod 644 ")
+    assert f"failed   configuration  {why}\n" in server.sh("zendeskd doctor", codes=(1,)).out
+    server.sh("chmod 644 /etc/zendeskd/zendeskd.toml; systemctl start zendeskd; zendeskd check")
+
+
+def a_folder_elsewhere_is_opened_to_the_unit(server: Server) -> None:
+    server.configure('state_dir = "/srv/zendeskd"')
+    server.journal()
+    server.sh("systemctl restart zendeskd", codes=(1,))
+    assert "cannot make /srv/zendeskd: Read-only file system\n" in server.journal()
+    assert (
+        server.show("SubState") == "auto-restart"
+    )  # a disk that comes back, or a mount that comes late, looks the same
+    server.paste("Where things are", 0)
+    assert server.ctl("version")["daemon"]["database"]["path"] == "/srv/zendeskd/zendeskd.db"
+
+
+def refused(server: Server) -> str:
+    """Try to start it: it fails, and is not tried again. -> what the journal says."""
+    server.sh("systemctl stop zendeskd")
+    server.journal()
+    server.sh("systemctl start zendeskd", codes=(1,))
+    assert [server.show(name) for name in ("ActiveState", "Result", "ExecMainStatus", "NRestarts")] == [
+        "failed", "exit-code", "2", "0",
+    ]  # fmt: skip
+    return server.journal()
 
 
 def test_every_command_of_the_document_is_tried() -> None:

@@ -52,7 +52,7 @@ def what_goes_on_can_be_read(server: Server) -> None:
     """By the group, and by nobody else."""
     server.steer("account-1", "faults", kind="forbidden", on="export")
     server.sh("zendeskctl trigger acme --wait", user="ana", codes=(1,))
-    failed = server.paste("Where things are").out
+    failed = server.paste("Where things are", 1).out
     assert json.loads(failed.splitlines()[-1])["org"] == "acme"
     server.sh("zendeskctl start acme", user="ana")
     count = "sqlite3 -readonly /var/lib/zendeskd/zendeskd.db 'SELECT count(*) FROM flow_records'"

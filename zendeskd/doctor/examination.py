@@ -22,7 +22,14 @@ from zendeskd.cron import CronExpression
 from zendeskd.doctor import copy_at_rest
 from zendeskd.doctor.accounts import examine_accounts
 from zendeskd.doctor.findings import Finding, failed, ok, warning
-from zendeskd.doctor.service import become_owner, credentials_dir, key_file, unit_that_loads_it, vault
+from zendeskd.doctor.service import (
+    become_owner,
+    credentials_dir,
+    key_file,
+    unit_that_loads_it,
+    unreadable,
+    vault,
+)
 from zendeskd.errors import ConfigError, ZendeskdError
 from zendeskd.lock import holder
 from zendeskd.master_key import KEY_NAME
@@ -78,6 +85,8 @@ def accounts(config: Config, now: Callable[[], datetime] = utcnow) -> list[Findi
 
 
 def _configuration(config: Config) -> Finding:
+    if why := unreadable(config):
+        return failed("configuration", why, f"chmod 644 {config.file}")
     detail = f"{config.file or 'no file'}; zendeskd check --show tells every value"
     if config.state_dir != paths.SYSTEM_STATE and paths.SYSTEM_STATE.exists() and not paths.is_system_wide():
         return warning("configuration", detail, f"for the daemon of {paths.SYSTEM_STATE} run this as root")

@@ -31,6 +31,13 @@ def become_owner(state_dir: Path) -> None:
     os.setuid(owner)
 
 
+def unreadable(config: Config) -> str | None:
+    """Why the daemon cannot read the settings that root has just read. To be asked after `become_owner`."""
+    if config.file is None or os.access(config.file, os.R_OK):
+        return None
+    return f"{config.file}: cannot be read by {pwd.getpwuid(os.geteuid()).pw_name}, the daemon's user"
+
+
 def credentials_dir(config: Config) -> Path | None:
     """systemd shows a unit's credentials to the unit's own user as long as it runs."""
     if config.credentials_dir is not None:
