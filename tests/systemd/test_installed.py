@@ -155,7 +155,9 @@ def a_folder_elsewhere_is_opened_to_the_unit(server: Server) -> None:
     server.configure('state_dir = "/srv/zendeskd"')
     server.journal()
     server.sh("systemctl restart zendeskd", codes=(1,))
-    assert "cannot make /srv/zendeskd: Read-only file system\n" in server.journal()
+    said = server.journal()
+    assert "cannot make /srv/zendeskd: Read-only file system\n" in said
+    assert "[Service] ReadWritePaths=/srv/zendeskd\n" in said
     assert (
         server.show("SubState") == "auto-restart"
     )  # a disk that comes back, or a mount that comes late, looks the same

@@ -27,6 +27,7 @@ def test_kept_as_the_document_says(server: Server) -> None:
     server.add("acme", "account-1", "--interval", "0 0 1 1 *")
     read_all(server)
     the_key_is_handed_over_by_systemd(server)
+    the_key_is_bound_to_the_machine(server)
     a_backup_is_put_back(server)
     upgraded_with_a_copy_of_the_database(server)
     the_older_version_is_refused(server)
@@ -46,6 +47,20 @@ def the_key_is_handed_over_by_systemd(server: Server) -> None:
     assert server.journal().count("status=243/CREDENTIALS") == 1
     assert (server.show("ActiveState"), server.show("NRestarts")) == ("failed", "0")
     server.sh("mv /root/master.key /etc/zendeskd/; systemctl start zendeskd")
+    read_all(server)
+
+
+def the_key_is_bound_to_the_machine(server: Server) -> None:
+    server.sh("""
+        cd /etc/zendeskd
+        systemd-creds encrypt --with-key=host --name=master.key master.key master.cred
+        rm master.key
+        cd /etc/systemd/system/zendeskd.service.d
+        sed --in-place 's,^LoadCredential=.*,LoadCredentialEncrypted=master.key:/etc/zendeskd/master.cred,' key.conf
+        systemctl daemon-reload
+        systemctl restart zendeskd
+    """)
+    assert "failed" not in server.sh("zendeskd doctor").out
     read_all(server)
 
 
