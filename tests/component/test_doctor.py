@@ -123,7 +123,7 @@ def test_on_a_new_host_nothing_failed_and_nothing_was_made(host: Host) -> None:
     found = host.examined()
     assert not [f for group in found.values() for f in group if f.word is Word.FAILED]
     assert found["database"][0].hint == "the daemon makes it when it starts"
-    assert found["daemon"][0].hint == "systemctl start zendeskd"
+    assert found["daemon"][0].hint == "systemctl start zendeskd; if it fails: journalctl -u zendeskd -n 20"
     assert not host.state.exists()
 
 

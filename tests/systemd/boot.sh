@@ -23,7 +23,6 @@ sh -euc '
   shift
   exec unshare --mount --uts --ipc --pid --net --cgroup --fork --kill-child=KILL sh -euc "$@"
 ' sh "$group" '
-  hostname machine
   cd "$1/root"
   mount -t proc proc proc
   mount --bind proc/sys proc/sys # the settings of this host'"'"'s kernel
@@ -50,6 +49,8 @@ sh -euc '
 machine=$!
 exec 3<&0
 { cat <&3 >/dev/null && kill -KILL "$machine"; } &
+watcher=$!
 wait "$machine" || true
+kill "$watcher" 2>/dev/null || true # the number may be another process's by now
 until grep -q '^populated 0' "$group/cgroup.events"; do sleep 0.02; done
 find "$group" -depth -type d -exec rmdir {} \;

@@ -57,7 +57,7 @@ class Machine:
                 start_new_session=True,  # ctrl+c is for us
             )
         try:
-            self._init = wait_for(self._find_init, "PID 1 of the machine", 30)
+            self._init = wait_for(self._find_init, "PID 1 of the machine", 60)
             wait_for(self._is_up, "the machine to be up", 120)
         except BaseException:
             self.close()
@@ -93,7 +93,7 @@ class Machine:
     def _find_init(self) -> int | None:
         """The process that is systemd's and the first one there: its generators are beside it for a moment."""
         if self._rig.poll() is not None:
-            raise Missing(f"this host boots no machine: {self._refusal.read_text().strip() or self.tail()}")
+            raise Missing(f"this host boots no machine: {self._refusal.read_text().strip()}{self.console.read_text()}")
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 is_first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
@@ -109,19 +109,9 @@ class Machine:
     def _run(self, script: str, *, user: str, typed: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
         home = "/root" if user == "root" else f"/home/{user}"
         become = () if user == "root" else ("runuser", "-u", user, "--")
-        around = [
-            *_LESS,
-            "nsenter",
-            f"--target={self._init}",
-            "--all",
-            "env",
-            "-i",
-            *_ENVIRONMENT,
-            f"HOME={home}",
-            *become,
-        ]
+        inside = [*_LESS, "nsenter", f"--target={self._init}", "--all", "env", "-i", *_ENVIRONMENT, f"HOME={home}"]
         return subprocess.run(
-            [*around, "sh", "-euc", f"cd {home}\n{script}"],
+            [*inside, *become, "sh", "-euc", f"cd {home}\n{script}"],
             input=typed,
             capture_output=True,
             text=True,

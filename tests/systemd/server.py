@@ -162,8 +162,14 @@ class Server(Machine):
             f"/opt/zendeskd/bin/zendeskd simulator {options}"
         )
         asked = f"curl --silent --fail {SIMULATOR}/_simulator/accounts"
-        found = wait_for(lambda: self.sh(asked, codes=(0, 7)).out, "the simulator")
-        self.credentials = {one["name"]: json.dumps(one["credential"]) for one in json.loads(found)}
+
+        def found() -> dict[str, str]:
+            return {
+                one["name"]: json.dumps(one["credential"])
+                for one in json.loads(self.sh(asked, codes=(0, 7)).out or "[]")
+            }
+
+        self.credentials = wait_for(lambda: made if len(made := found()) == 2 else None, "both accounts", 60) or {}
 
     def steer(self, account: str, action: str, **what: object) -> None:
         body = shlex.quote(json.dumps(what))

@@ -261,7 +261,8 @@ def _disk(config: Config) -> Finding:
 
 def _socket(config: Config, pid: int | None) -> Finding:
     if pid is None:
-        return warning("daemon", f"does not run in {config.state_dir}", "systemctl start zendeskd")
+        start = "systemctl start zendeskd; if it fails: journalctl -u zendeskd -n 20"
+        return warning("daemon", f"does not run in {config.state_dir}", start)
     try:
         with Client(config.control_socket, timeout_s=10) as client:
             health = client.health()
