@@ -166,12 +166,12 @@ class Jobs:
         return None
 
     def as_it_is(self, row: RunRow) -> RunRow:
-        """A row as it would be if the database had taken the end of its run already."""
-        if row.status not in FINISHED:
-            for post in self._roster.all():
-                for ended in list(post.unrecorded):
-                    if ended.row.id == row.id:
-                        return ended.as_written(row)
+        """A row as it would be if the database had not refused the end of its run."""
+        post = self._roster.get(row.integration_id)
+        if row.status not in FINISHED and post is not None and post.is_behind:
+            for ended in list(post.unrecorded):
+                if ended.row.id == row.id:
+                    return ended.as_written(row)
         return row
 
     def pulses(self) -> dict[str, float]:

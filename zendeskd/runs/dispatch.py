@@ -202,6 +202,9 @@ class Dispatch:
             except NotFound:  # its organisation was removed meanwhile
                 post.unrecorded.popleft()
                 continue
+            except StorageError:
+                post.is_behind = True
+                raise
             with self._roster.lock:
                 post.unrecorded.popleft()
                 post.ended(row, self._now())
@@ -209,6 +212,7 @@ class Dispatch:
             if row.records_failed or post.set_aside:
                 self._count_set_aside(post)
             self._tell(row)
+        post.is_behind = False
 
     def record_late(self, post: Post) -> None:
         """Write down what the database did not take before, if it does now."""

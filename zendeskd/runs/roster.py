@@ -50,6 +50,7 @@ class Ended(NamedTuple):
             end_reason=result.end_reason,
             error_code=result.error_code,
             error_message=result.error_message,
+            request_id=result.request_id or self.calls.request_id,
         )
 
 
@@ -71,6 +72,7 @@ class Post:
         self.census_ticket: Ticket | None = None
         self.reconciled: Reconciliation | None = None
         self.unrecorded: deque[Ended] = deque()  # ends the database did not take yet, oldest first
+        self.is_behind = False  # it has refused one
         self.uncompared: Reconciliation | None = None  # a comparison's end that it did not take yet
         self.recent: deque[RunRow] = deque(maxlen=RECENT)
         self.today = Today(self.day(now))
