@@ -116,6 +116,27 @@ def test_an_error_is_retried_sooner_than_the_schedule(fleet: Fleet) -> None:
     assert fleet.idle().integration.consecutive_failures == 0
 
 
+def test_those_that_were_not_reached_have_half_of_the_workers(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    for org in ("aaa", "bbb"):
+        fleet.add(org)
+    step = gate(1)
+    jobs = fleet.start([NetworkError("reset")], [NetworkError("reset")], [step], [page(2, end=True)], workers=2)
+    for org in ("aaa", "bbb"):
+        fleet.ended(org, status=RunStatus.FAILED)
+    for one in [fleet.idle(org).integration for org in ("aaa", "bbb")]:
+        jobs.clock.bring_forward(f"integration-{one.id}", utcnow())
+    step.wait()
+    wait_for(lambda: State.QUEUED in {view.state for view in jobs.views()}, "the other one to be queued")
+    assert (jobs.busy(), jobs.queue_length()) == (1, 1)
+    fleet.add("good")
+    jobs.adopt(fleet.store.fleet.integration("good", "zendesk").id)
+    fleet.ended("good")
+    assert (jobs.busy(), jobs.queue_length()) == (1, 1)
+    step.open.set()
+    for org in ("aaa", "bbb"):
+        fleet.ended(org)
+
+
 def test_refused_credentials_block_until_a_probe_works(fleet: Fleet) -> None:
     fleet.add()
     jobs = fleet.start([CredentialError("Zendesk rejected the API token (HTTP 401).")], [page(1, end=True)])
