@@ -114,6 +114,8 @@ def test_start_with_a_bad_interval_changes_nothing(control: Control) -> None:
 
 def test_stop_with_reason_and_end(control: Control) -> None:
     control.add(isActive=True)
+    client = control.client()
+    wait_for(lambda: client.sync_status_one("acme").last_status, "its first run to end")
     until = stamp(utcnow() + timedelta(hours=2))
     reply = command(control, {"action": "stop", "reason": "migration", "until": until})
     assert (reply.status_code, reply.json()["state"], reply.json()["changed"]) == (200, "stopped", True)
