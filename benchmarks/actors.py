@@ -68,6 +68,8 @@ FAULTS: Final[tuple[tuple[str, dict[str, object]], ...]] = (
     ("huge_body", {"is_gzip": True}),
     ("bad_gzip", {}),
 )
+"""All but `strange_text`, which changes a ticket without a new version: a check, which keeps nothing of what it reads,
+would be the only one to see it. Of such text `strange` makes enough."""
 STRIKES_ON: Final = ("tickets", "tickets", "tickets", "any", "deleted", "token", "show_many")
 HELD_S: Final = (1.0, 8.0)
 """For how long somebody leaves a look at the database open, or does not read the stream of events."""
