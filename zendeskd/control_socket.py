@@ -24,8 +24,9 @@ from starlette.types import ASGIApp
 
 from zendeskd import lock
 from zendeskd.connection import Limits, PeerCredH11
-from zendeskd.errors import ConfigError
+from zendeskd.errors import ConfigError, Conflict
 from zendeskd.events import Broker
+from zendeskd.paths import make_folder
 
 log = structlog.get_logger("zendeskd.control")
 
@@ -37,9 +38,9 @@ BACKLOG: Final = 512
 ACCEPTED_AT_ONCE: Final = 32
 """Before those that are accepted are served again; they hold descriptors before room is made for them."""
 GRACE_S: Final = 3
+"""Seconds that requests going on get at the end."""
 UNTAKEN_S: Final = 0.5
 """At the end, a caller who takes nothing of an answer for so long is not waited for."""
-"""Seconds that requests going on get at the end."""
 
 _FIRST_ACTIVATED_FD: Final = 3  # sd_listen_fds(3)
 
@@ -47,7 +48,7 @@ _FIRST_ACTIVATED_FD: Final = 3  # sd_listen_fds(3)
 # --- binding ----------------------------------------------------------------------------------------------------------
 
 
-class AlreadyRunning(ConfigError):
+class AlreadyRunning(Conflict):
     """Another process holds the control socket."""
 
     code = "already_running"
@@ -101,7 +102,7 @@ def bind_control_socket(
             hint="set a shorter runtime_dir, or control.socket",
         )
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)  # who may is said by the socket
+        make_folder(path.parent, 0o755)  # who may is said by the socket
         held = _take(path)
     except OSError as error:
         raise _unusable(path, error) from None

@@ -26,7 +26,7 @@ from typing import IO, Final
 import structlog
 from daemon import DaemonContext  # type: ignore[import-untyped]  # ships neither types nor a marker
 
-from zendeskd import __version__, logs, notify
+from zendeskd import __version__, logs, notify, paths
 from zendeskd.assembly import Assembly
 from zendeskd.config import Config
 from zendeskd.errors import ConfigError, Conflict, Damaged, StorageError, ZendeskdError
@@ -148,7 +148,7 @@ def _prepare(config: Config) -> InstanceLock:
     # the operators' group need not be the daemon's: into the folder of the socket anybody may look, as the unit has it
     for folder, mode in ((config.state_dir, 0o750), (config.runtime_dir, 0o755), (config.log_dir, 0o750)):
         try:
-            folder.mkdir(mode=mode, parents=True, exist_ok=True)
+            paths.make_folder(folder, mode)
         except OSError as error:
             raise StorageError(f"cannot make {folder}: {error.strerror}", hint=_hint(folder, error)) from None
     try:

@@ -96,6 +96,13 @@ def default_socket(environ: Mapping[str, str]) -> Path:
     return SYSTEM_RUNTIME / SOCKET_NAME if installed else own
 
 
+def make_folder(folder: Path, mode: int) -> None:
+    """Make it, and what is above it, unless it is there: with that mode, whatever the umask. Raises OSError."""
+    if not folder.is_dir():
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        folder.chmod(mode)
+
+
 def is_system_wide() -> bool:
     """Whether this process acts for the system's daemon: root, or the owner of its state folder."""
     if os.geteuid() == 0:

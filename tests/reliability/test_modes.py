@@ -21,7 +21,8 @@ from zendeskd.simulator import Simulator
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 TABLE: Final = {
-    r"state|run|log": 0o750,
+    r"state|log": 0o750,
+    r"run": 0o755,  # who may is said by the socket
     r"state/zendeskd\.db(-wal|-shm)?": 0o640,  # the group may query the copy
     r"state/zendeskd\.db\.before-restore-[0-9TZ]+": 0o640,
     r"state/master\.key": 0o600,
@@ -129,5 +130,5 @@ def test_folders_that_are_made_on_the_way(short_dir: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
     modes = {str(path.relative_to(short_dir)): stat.S_IMODE(path.stat().st_mode) for path in short_dir.rglob("*")}
-    assert {name: f"{mode:o}" for name, mode in modes.items() if mode & 0o027} == {}
+    assert {name: f"{mode:o}" for name, mode in modes.items() if mode & 0o027} == {"far/runtime/away/runtime": "755"}
     assert modes["far/log/away/log/sync-service.log"] == 0o640

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.systemd.server import Server
+from tests.waiting import wait_for
 from zendeskd import __version__
 
 pytestmark = pytest.mark.e2e
@@ -26,11 +27,23 @@ def test_kept_as_the_document_says(server: Server) -> None:
     server.simulate(tickets=100)
     server.add("acme", "account-1", "--interval", "0 0 1 1 *")
     read_all(server)
+    the_key_is_another_one(server)
     the_key_is_handed_over_by_systemd(server)
+    a_key_that_is_handed_over_is_another_one(server)
     the_key_is_bound_to_the_machine(server)
     a_backup_is_put_back(server)
+    a_deleted_database_is_saved(server)
     upgraded_with_a_copy_of_the_database(server)
     the_older_version_is_refused(server)
+
+
+def the_key_is_another_one(server: Server) -> None:
+    before = server.sh(f"sha256sum <{KEY}").out
+    said = server.paste("A new master key").out
+    assert "sealed   1 credential with the new key" in said
+    assert server.sh(f"sha256sum <{KEY}").out != before
+    assert server.sh(f"cat {KEY}.* | sha256sum").out == before
+    read_all(server)
 
 
 def the_key_is_handed_over_by_systemd(server: Server) -> None:
@@ -47,6 +60,13 @@ def the_key_is_handed_over_by_systemd(server: Server) -> None:
     assert server.journal().count("status=243/CREDENTIALS") == 1
     assert (server.show("ActiveState"), server.show("NRestarts")) == ("failed", "0")
     server.sh("mv /root/master.key /etc/zendeskd/; systemctl start zendeskd")
+    read_all(server)
+
+
+def a_key_that_is_handed_over_is_another_one(server: Server) -> None:
+    before = server.sh("sha256sum </etc/zendeskd/master.key").out
+    assert "sealed   1 credential with the new key" in server.paste("A new master key", 1).out
+    assert server.sh("sha256sum </etc/zendeskd/master.key").out != before
     read_all(server)
 
 
@@ -75,6 +95,21 @@ def a_backup_is_put_back(server: Server) -> None:
         "Backup and restore", 2, instead={f"{BACKUPS}/zendeskd-20261123T080000Z.db": f"{path[0]} --yes"}
     ).out
     assert "kept     the database before: /var/lib/zendeskd/zendeskd.db.before-restore-" in said
+    assert server.stored("acme") == kept
+    read_all(server)
+
+
+def a_deleted_database_is_saved(server: Server) -> None:
+    kept, known = server.stored("acme"), server.sh(f"ls {BACKUPS}").out.split()
+    server.sh("rm /var/lib/zendeskd/zendeskd.db /var/lib/zendeskd/zendeskd.db-*")
+    server.sh("zendeskctl trigger acme", user="ana", codes=(0, 1))
+
+    def saved() -> list[str]:
+        return [name for name in server.sh(f"ls {BACKUPS}").out.split() if name not in known]
+
+    (name,) = wait_for(saved, "what the deleted file holds to be saved", 90)
+    at_the_end = {f"{BACKUPS}/zendeskd-TIME.db": f"{BACKUPS}/{name} --yes"}
+    server.paste("When something is wrong", instead=at_the_end)
     assert server.stored("acme") == kept
     read_all(server)
 

@@ -14,6 +14,7 @@ from tests.fixtures.scripted import Asked, ScriptedDaemon
 from tests.fixtures.terminal import Driven, driven, fleet_of
 from zendeskd import present, wire
 from zendeskd.models import stamp
+from zendeskd.tui.screens.confirm import CancelRun
 from zendeskd.tui.screens.dialog import Dialog
 
 
@@ -281,6 +282,18 @@ def test_cancel_without_a_run_says_so(scripted: ScriptedDaemon) -> None:
         async with driven(scripted) as one:
             await one.press("c")
             await toast(one, "globex: no run is going on")
+
+    asyncio.run(drive())
+
+
+def test_a_frame_is_drawn_while_a_question_opens(scripted: ScriptedDaemon) -> None:
+    async def drive() -> None:
+        fleet_of(scripted)
+        async with driven(scripted) as one:
+            running = [key for key, item in one.app.fleet.items.items() if item.run is not None]
+            one.app.push_screen(CancelRun(one.app.fleet, running[:1]))
+            one.app.draw()
+            await one.shows("Cancel run")
 
     asyncio.run(drive())
 

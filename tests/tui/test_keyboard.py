@@ -27,7 +27,7 @@ def test_a_burst_means_what_the_same_keys_mean_one_by_one(
     bursts = (  # each on a dashboard of its own: the keys, what is then to be seen
         [("/acme\rj", "filter acme")],
         [("l/stored\r1", "find stored")],
-        [("rr/e*\rjjj", "search e*"), ("\r/theqq\r?", "find theqq", "Keys here")],
+        [("rr/e*\rjjj", "search e*"), ("\r/theqq\r?", "Keys here"), ("\x1b", "find theqq")],
     )
     with Simulator(seed=5) as simulator:
         account = simulator.add_account("acme", tickets=50)

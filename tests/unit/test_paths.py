@@ -80,6 +80,20 @@ def test_credentials_folder() -> None:
     assert paths.credentials_dir({}) is None
 
 
+def test_a_folder_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        paths.make_folder(tmp_path / "far" / "run", 0o755)
+        paths.make_folder(tmp_path / "far", 0o755)  # it is there: whoever made it decides
+    finally:
+        os.umask(before)
+    modes = [f"{(tmp_path / name).stat().st_mode & 0o777:o}" for name in ("far/run", "far")]
+    assert modes == ["755", "700"]
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        paths.make_folder(tmp_path / "file", 0o755)
+
+
 @pytest.mark.usefixtures("as_user")
 def test_a_client_tries_what_was_named() -> None:
     assert paths.default_socket({"ZENDESKD_SOCKET": "/a/b.sock"}) == Path("/a/b.sock")

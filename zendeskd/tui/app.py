@@ -177,7 +177,7 @@ class Dashboard(App[int]):
             if isinstance(screen, Framed):
                 screen.draw_frame()
                 return
-            if isinstance(screen, Dialog):
+            if isinstance(screen, Dialog) and screen.is_mounted:  # one that opens at this moment has no widgets yet
                 screen.draw()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
