@@ -7,6 +7,7 @@ errors of `faults`.
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 import threading
@@ -156,9 +157,10 @@ class Transport:
                     status=response.status_code,
                 )
             try:
-                body = bytearray()  # not a list: a body that comes in tiny chunks has millions of them
+                whole = io.BytesIO()  # not a list: a body that comes in tiny chunks has millions of them
                 for data in self._body(response, sent):
-                    body += data
+                    whole.write(data)
+                body = whole.getvalue()
             except httpx.ReadTimeout:
                 raise
             except httpx.TransportError as error:
@@ -167,12 +169,12 @@ class Transport:
                 raise BadResponse(f"The answer of {self._host} was cut short.", status=response.status_code) from error
             if self._expired == self._sent or self._closed:
                 raise httpx.ReadError("hung up")  # a body without a length seems to end well there
-            if body.count(b",") > MOST_VALUES:
+            if len(body) > MOST_VALUES and body.count(b",") > MOST_VALUES:
                 raise TooLarge(f"The answer of {self._host} holds too many values.", status=response.status_code)
             return Answer(
                 status=response.status_code,
                 headers={name.lower(): value for name, value in response.headers.items()},
-                body=bytes(body),
+                body=body,
                 host=self._host,
                 sent=sent,
             )

@@ -1,7 +1,7 @@
 """Writing the records of one page: what is new, what is newer, what is the same; rows, links and search index.
 
-The hot path: a page of a thousand records is a handful of statements. peewee writes the upsert once, `executemany`
-runs it; values are already in the columns' form. Everything here runs inside the caller's `writing`.
+The hot path: a page of a thousand records is a few statements. peewee writes the upsert once; values are already in the
+columns' form. Everything here runs inside the caller's `writing`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -50,14 +51,15 @@ _LINK: Final = (
 )
 
 
-def _upsert() -> str:
+def _upsert(rows: int) -> str:
+    """A statement for so many at once."""
     table = t.FlowRecord
     changing = {
         getattr(table, field.name): getattr(EXCLUDED, field.column_name)
         for field in table._meta.sorted_fields
         if field.column_name not in _FIXED
     }
-    query = table.insert_many([(None,) * len(_COLUMNS)], fields=list(table._meta.sorted_fields)).on_conflict(
+    query = table.insert_many([(None,) * len(_COLUMNS)] * rows, fields=list(table._meta.sorted_fields)).on_conflict(
         conflict_target=[getattr(table, name) for name in _KEY],
         update=changing,
         where=EXCLUDED.source_version >= table.source_version,
@@ -66,7 +68,12 @@ def _upsert() -> str:
     return sql
 
 
-_UPSERT: Final = _upsert()
+_AT_ONCE: Final = 100
+"""Rows of one statement. Between two of them other threads take the interpreter's lock: with one a row, the thread that
+fetches the next page takes it a thousand times a page, and this one waits for it as often."""
+
+_UPSERT: Final = _upsert(1)
+_UPSERT_MANY: Final = _upsert(_AT_ONCE)
 
 
 class Known(NamedTuple):
@@ -191,7 +198,12 @@ class _Batch:
         rows += [self._row(here.id, record) for here, record in moved]
         indexed = self._entries_to_replace(moved)
         search.forget(self._connection, indexed)
-        self._connection.executemany(_UPSERT, rows)
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE]
+            if len(some) == _AT_ONCE:
+                self._connection.execute(_UPSERT_MANY, list(chain.from_iterable(some)))
+            else:
+                self._connection.executemany(_UPSERT, some)
         search.learn(self._connection, [entry[0] for entry in indexed])
         if new:
             search.learn_range(self._connection, first, first + len(new) - 1)
