@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zendeskd import present
+from zendeskd import left_log, present
 from zendeskd.config import Config
 from zendeskd.doctor import copy_at_rest
 from zendeskd.doctor.service import key_file, unit_that_loads_it, vault
@@ -55,6 +55,7 @@ class Plan:
     contents: Contents
     older: tuple[str, ...]  # migrations that it lacks
     present: Contents | None  # None: there is no database, or it cannot be read
+    other_log: bool  # beside it lies the log of another database, which nothing may read into it
     unopened: CredentialError | ConfigError | None
     untried: str  # why the key could not be tried
     refresh_tokens: int
@@ -66,6 +67,8 @@ class Plan:
             f"holds    {self.contents}",
             f"instead  {self.present}" if self.present else f"instead  nothing that can be read in {target}",
         ]
+        if self.other_log:
+            said.append(f"log      {target}-wal was left by another database; it is moved away, and not read")
         if self.older:
             said.append(f"schema   older; {', '.join(self.older)} is applied when the daemon starts")
         if self.unopened is not None:
@@ -116,6 +119,7 @@ def examine(config: Config, file: Path) -> Plan:
         contents=contents,
         older=tuple(older),
         present=_contents_of(target),
+        other_log=not left_log.belongs(target),
         unopened=unopened,
         untried=untried,
         refresh_tokens=sum(row["kind"] == REFRESHED for row in sealed),

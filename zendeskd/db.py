@@ -100,7 +100,7 @@ class Database:
         if self._pool.is_open:
             raise RuntimeError("the database is open")
         migrate.refuse_other_files(self.path)
-        _refuse_another_log(self.path.resolve())
+        left_log.refuse_another(self.path)
         self._pool.is_open = True
         try:
             with self._mapped(), self._turn, self._pool.writer():
@@ -420,20 +420,6 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 def _end(connection: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):  # its locks go with the process at the latest
         connection.close()
-
-
-def _refuse_another_log(path: Path) -> None:
-    """Raises ConfigError, StorageError."""
-    try:
-        is_its_own = left_log.belongs(path)
-    except OSError as error:
-        raise StorageError(f"The log of {path} cannot be looked at: {error.strerror}.") from None
-    if not is_its_own:
-        raise ConfigError(
-            f"The log {path}-wal was left by another database than {path}; both were left as they are.",
-            hint=f"If {path} is the one that you want, move the log away: mv {path}-wal {path}-wal.other. To put a "
-            "backup in its place use zendeskd restore, which takes care of that.",
-        )
 
 
 def _size(path: Path) -> int:

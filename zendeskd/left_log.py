@@ -14,6 +14,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from zendeskd.errors import ConfigError, StorageError
+
 _LOG_HEAD: Final = struct.Struct(">8I")
 _FRAME_HEAD: Final = struct.Struct(">6I")
 _LITTLE, _BIG = 0x377F0682, 0x377F0683  # how the words of its checksums are read
@@ -34,13 +36,30 @@ def has_number(connection: sqlite3.Connection) -> bool:
     return bool(number)
 
 
+def refuse_another(path: Path) -> None:
+    """Before anything opens the database to write. Raises ConfigError, StorageError."""
+    path = path.resolve()
+    if not belongs(path):
+        raise ConfigError(
+            f"The log {path}-wal was left by another database than {path}; both were left as they are.",
+            hint=f"If {path} is the one that you want, move the log away: mv {path}-wal {path}-wal.other. To put a "
+            "backup in its place use zendeskd restore, which takes care of that.",
+        )
+
+
 def belongs(path: Path) -> bool:
-    """Whether the log beside the database is its own, as far as can be told. Nobody has it open. Raises OSError."""
+    """Whether the log beside the database is its own, as far as can be told. Nobody has it open.
+
+    Raises StorageError.
+    """
+    path = path.resolve()  # the log lies beside what a link points to
     try:
         with path.open("rb") as database, path.with_name(path.name + "-wal").open("rb") as log:
             number, logged = database.read(100)[_ID], _number_in(log)
     except FileNotFoundError:
         return True
+    except OSError as error:
+        raise StorageError(f"The log of {path} cannot be looked at: {error.strerror}.") from None
     return logged is None or number == logged or not any(number)
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from zendeskd import copies, present
+from zendeskd import copies, left_log, present
 from zendeskd.backup_file import REFRESHED, SEALED, Plan
 from zendeskd.config import Config
 from zendeskd.doctor import copy_at_rest
@@ -59,8 +59,9 @@ def put_back(config: Config, plan: Plan, now: datetime) -> Done:
             )
         with copy_at_rest.opened(plan.file, in_use=False) as source:
             copies.write_copy(source, partial, mode=_READABLE_BY_GROUP, stop=threading.Event())
-        known = _take_renewed(partial, target) if plan.refresh_tokens and target.exists() else 0
-        if plan.present is not None:
+        is_whole = target.exists() and left_log.belongs(target)  # one that was killed may have had its log aside
+        known = _take_renewed(partial, target) if plan.refresh_tokens and is_whole else 0
+        if plan.present is not None and is_whole:
             _empty_log(target)
         is_there = _set_aside(target, aside)
         copies.put_in_place(partial, target)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from zendeskd import master_key
+from zendeskd import left_log, master_key
 from zendeskd.config import Config
 from zendeskd.doctor.service import credentials_dir, unit_that_loads_it
 from zendeskd.errors import ConfigError, Conflict, CredentialError, StorageError
@@ -124,11 +124,12 @@ def _seal_again(config: Config, vault: Vault) -> tuple[int, tuple[str, ...]]:
 
 @contextlib.contextmanager
 def _database(config: Config) -> Iterator[sqlite3.Connection | None]:
-    """None: there is no database yet. Raises StorageError."""
+    """None: there is no database yet. Raises ConfigError for one with a log of another beside it, StorageError."""
     path = config.database_path
     if not path.exists():
         yield None
         return
+    left_log.refuse_another(path)
     try:
         with contextlib.closing(
             sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None, timeout=2)

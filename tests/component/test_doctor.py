@@ -151,6 +151,21 @@ def test_a_damaged_database(installed: Host) -> None:
     assert "backup" in finding.hint
 
 
+def test_a_database_beside_which_the_log_of_another_was_left(installed: Host) -> None:
+    path, log = installed.state / "zendeskd.db", installed.state / "zendeskd.db-wal"
+    before = path.read_bytes()
+    other = Database(f"sqlite:///{installed.state}/other.db")
+    other.open()
+    with other.writing() as connection:
+        connection.execute("CREATE TABLE numbers (n INTEGER)")
+    log.write_bytes(Path(f"{other.path}-wal").read_bytes())
+    other.close()
+    finding = installed.says("database")
+    assert (finding.word, "was left by another database" in finding.detail) == (Word.FAILED, True)
+    assert "zendeskd restore" in finding.hint
+    assert path.read_bytes() == before
+
+
 def test_a_file_that_is_no_database(installed: Host) -> None:
     (installed.state / "zendeskd.db").write_text("hello " * 1000)
     assert installed.says("database").word is Word.FAILED

@@ -167,6 +167,38 @@ def test_what_the_database_had_in_its_log_is_kept_too_and_not_mixed_into_the_bac
     assert host.contents(host.aside) == (7, "page 3")
 
 
+@pytest.mark.parametrize("credential", [BEARER, REFRESH], ids=["bearer", "refresh-token"])
+def test_the_log_of_another_database_is_set_aside_and_goes_into_neither(
+    tmp_path: Path, capsys: Printed, credential: dict[str, Any]
+) -> None:
+    """A daemon was killed, and somebody copied another database to its name: the daemon refuses that and says so."""
+    host = Host(tmp_path).make(credential)
+    left_behind(host)
+    log = host.path.with_name("zendeskd.db-wal")
+    before = (host.path.read_bytes(), log.read_bytes())
+    assert host.restore("--yes") == 0
+    out = capsys.readouterr().out
+    assert "instead  1 organisation, 3 records" in out
+    assert f"log      {log} was left by another database" in out
+    assert ("1 of 1 OAuth refresh tokens may have been used up" in out) is (credential is REFRESH)
+    aside = host.aside
+    assert (aside.read_bytes(), aside.with_name(aside.name + "-wal").read_bytes()) == before
+    assert host.contents() == (3, "page 1")
+    assert host.restore("--yes", file=aside) == 0  # which takes no log with it
+    assert host.contents() == (3, "page 1")
+
+
+def left_behind(host: Host) -> None:
+    """The database's log, as after a kill, and instead of the database a backup."""
+    with host.database() as database:
+        store = Store(database)
+        grown = [record(100 + each, body="words " * 500) for each in range(50)]
+        write(store.pages.open(store.fleet.integration("acme", "zendesk"), 1), grown, cursor="page 3")
+        log = host.path.with_name("zendeskd.db-wal").read_bytes()
+    host.path.with_name("zendeskd.db-wal").write_bytes(log)
+    shutil.copyfile(host.backup, host.path)
+
+
 def test_a_damaged_database_gives_way_with_its_log(host: Host, capsys: Printed) -> None:
     log = host.path.with_name("zendeskd.db-wal")
     host.path.write_bytes(b"not a database any more" * 1000)

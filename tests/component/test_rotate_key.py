@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import stat
 import threading
@@ -288,3 +289,22 @@ def test_files_that_do_not_do(loaded: Host, capsys: Printed, words: list[str], s
     assert loaded.zendeskd("rotate-key", *(one.format(etc=loaded.etc, state=loaded.state) for one in words)) in (1, 2)
     assert said in capsys.readouterr().err
     assert loaded.sealed() == before
+
+
+def test_beside_the_log_of_another_database_nothing_is_changed(host: Host, capsys: Printed) -> None:
+    """A daemon was killed, and somebody copied another database to its name."""
+    copy = host.back_up()
+    log = host.path.with_name("zendeskd.db-wal")
+    database = Database(f"sqlite:///{host.path}")
+    database.open()
+    with database.writing() as connection:
+        connection.execute("CREATE TABLE numbers (n INTEGER)")
+    left = log.read_bytes()
+    database.close()
+    shutil.copyfile(copy, host.path)
+    log.write_bytes(left)
+    before = {path.name: path.read_bytes() for path in host.state.iterdir() if path.is_file()}
+    assert host.zendeskd("rotate-key") == 2
+    assert "was left by another database" in capsys.readouterr().err
+    after = {path.name: path.read_bytes() for path in host.state.iterdir() if path.is_file()}
+    assert after == {"zendeskd.lock": after["zendeskd.lock"], **before}

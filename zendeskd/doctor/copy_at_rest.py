@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from zendeskd import left_log
+from zendeskd.errors import StorageError
 from zendeskd.migrations.runner import DIRECTORY
 from zendeskd.models import Integration
 
@@ -35,10 +37,10 @@ def opened(path: Path, *, in_use: bool) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write. Raises sqlite3.Error.
 
     `in_use`: a daemon runs. Without one and without a write-ahead log the file is read as immutable, which leaves no
-    files behind that the daemon's user might not be able to open.
+    files behind that the daemon's user might not be able to open; so is one beside which another's log was left.
     """
-    log = path.with_name(path.name + "-wal")
-    immutable = "" if in_use or log.exists() else "&immutable=1"
+    path = path.resolve()  # the log lies beside what a link points to
+    immutable = "" if in_use or _has_log(path) else "&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro{immutable}", uri=True, timeout=5)
     connection.row_factory = sqlite3.Row
     connection.text_factory = lambda text: text.decode("utf-8", "replace")  # damaged rows are to be told
@@ -46,6 +48,13 @@ def opened(path: Path, *, in_use: bool) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def _has_log(path: Path) -> bool:
+    try:
+        return path.with_name(path.name + "-wal").exists() and left_log.belongs(path)
+    except StorageError:
+        return True  # SQLite says what is wrong with it
 
 
 def quick_check(

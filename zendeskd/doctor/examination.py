@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from zendeskd import master_key, paths
+from zendeskd import left_log, master_key, paths
 from zendeskd.backup import found, is_overdue
 from zendeskd.client import ApiError, Client, DaemonUnreachable, IncompatibleApi
 from zendeskd.config import Config, load
@@ -152,9 +152,13 @@ def _database(config: Config, pid: int | None) -> list[Finding]:
         return [warning("database", f"{path} is not there yet", "the daemon makes it when it starts")]
     restore = f"stop the daemon; zendeskd restore FILE puts a backup in its place ({config.backup_dir})"
     try:
+        if pid is None:
+            left_log.refuse_another(path)
         with copy_at_rest.opened(path, in_use=pid is not None) as connection:
             newer, missing = copy_at_rest.versions(connection)
             verdict = copy_at_rest.quick_check(connection, QUICK_CHECK_S)
+    except ZendeskdError as error:
+        return [failed("database", error.detail, error.hint)]
     except sqlite3.Error as error:
         return [failed("database", f"{path} cannot be read: {error}", restore)]
     if newer:
