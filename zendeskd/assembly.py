@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import secrets
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from zendeskd import __version__, connectors, wire
+from zendeskd import __version__, connectors, notify, wire
 from zendeskd import config as settings
 from zendeskd.api.app import build_app
 from zendeskd.api.context import ConfigFacts, ControlContext, roles_by_group
@@ -120,7 +119,7 @@ class Assembly:
         drained = self.jobs is None or self.jobs.shut_down(drain_s)
         if self._backups is not None and self._context is not None:
             self._context.database.look()  # a file that was deleted can be saved now, and never again
-            drained = self._backups.stop(_BACKUP_ENDS_WITHIN_S) and drained
+            drained = self._backups.stop(_BACKUP_ENDS_WITHIN_S, _ask_for_time) and drained
         if self._control is not None:
             drained = self._control.stop() and drained
         if self._context is not None and not self._context.vault.await_renewals(_RENEWED_WITHIN_S):
@@ -234,8 +233,7 @@ class Assembly:
 
     def _back_up(self) -> None:
         assert self._backups is not None
-        with contextlib.suppress(Conflict):  # the daemon is stopping
-            self._backups.begin("schedule")
+        self._backups.begin_or_tell("schedule")
 
     def _save_what_is_lost(self, error: StorageError) -> None:
         """The database has no name any more and ends with the process; until then it can be read."""
@@ -276,6 +274,11 @@ def _refuse_to_begin_anew(config: Config) -> None:
             f"There is no database {path}, and there are backups of one; none was made.",
             hint=f"Put one back: zendeskd restore {backups[0].path}. Or, to begin with nothing, move the backups away.",
         )
+
+
+def _ask_for_time(seconds: float) -> None:
+    """Of systemd, which would kill what still ends after its time-out: sd_notify(3)."""
+    notify.notify(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}", "STATUS=saving a database that was deleted")
 
 
 def _defaults(config: Config) -> Defaults:

@@ -32,8 +32,11 @@ log = structlog.get_logger("zendeskd.backup")
 ROOM_LEFT: Final = 200 * 2**20
 """Bytes that a backup leaves free: the sync has to store pages on the same disk."""
 
-RESCUED_WITHIN_S: Final = 45.0
-"""So long the end of the daemon waits for the copy of a database that ends with it."""
+RESCUE_STANDS_S: Final = 60.0
+"""The end of the daemon waits for the copy of a database that ends with it as long as that moves; a step takes
+milliseconds, this is a disk that hangs."""
+
+_LOOK_S: Final = 5.0
 
 _NAME: Final = re.compile(r"zendeskd-(\d{8}T\d{6}Z)\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
@@ -78,18 +81,27 @@ class Backups:
         self._recent = deque(found(folder)[:_REMEMBERED], maxlen=_REMEMBERED)
         self._stop = threading.Event()
         self._unsaved_by: str | None = None  # who wants what ends with the process to be saved
+        self._moved_at = 0.0
 
     def rescue(self, by: str) -> None:
         """The database ends with the process: have a copy made at once, as fast as it goes and to the last byte of the
         disk. If that does not succeed `stop` tries once more."""
         self._unsaved_by = by
-        with contextlib.suppress(Conflict):  # the daemon is stopping
+        self.begin_or_tell(by)
+
+    def begin_or_tell(self, by: str) -> None:
+        """As `begin`, where nobody waits for an answer."""
+        try:
             self.begin(by)
+        except Conflict:  # the daemon is stopping
+            pass
+        except StorageError as error:
+            log.error("backup not begun", error=error.detail, hint=error.hint, by=by)
 
     def begin(self, by: str) -> tuple[Backup, bool]:
         """Have one made, or join the one that is being made. -> it, and whether it was joined.
 
-        Raises Conflict when the daemon stops.
+        Raises Conflict when the daemon stops, StorageError if it cannot be begun.
         """
         with self._lock:
             if self._running is not None:
@@ -98,9 +110,17 @@ class Backups:
                 raise Conflict("the daemon is stopping", hint="ask again when it is back")
             started_at = self._now()
             one = Backup(self.folder / f"zendeskd-{started_at.astimezone(UTC):{_STAMP}}.db", by, started_at)
-            self._running = one
-            self._thread = threading.Thread(target=self._make, args=(one,), name="backup", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._make, args=(one,), name="backup", daemon=True)
+            before = self._thread
+            self._running, self._thread = one, thread
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._running, self._thread = None, before
+                raise StorageError(
+                    f"The backup was not begun: the system gives the daemon no more threads ({error}).",
+                    hint="Ask again in a while; TasksMax= of its unit, or ulimit -u, says how many it may have.",
+                ) from error
         return one, False
 
     @property
@@ -116,14 +136,23 @@ class Backups:
         """When the newest good one was begun."""
         return next((one.started_at for one in self.recent() if one.trouble is None), None)
 
-    def stop(self, timeout_s: float) -> bool:
-        """End what is going on, which leaves no file; but a rescue is waited for. -> whether it has ended in time."""
+    def stop(self, timeout_s: float, be_patient: Callable[[float], None] = lambda _: None) -> bool:
+        """End what is going on, which leaves no file; but a rescue is waited for as long as it moves. Meanwhile
+        `be_patient` is told every few seconds how many it takes until it is told again. -> whether all ended in
+        time. May be called twice."""
         for _ in range(2):  # what is going on may have begun before, and not be the rescue
-            if self._unsaved_by is not None:
-                self.begin(self._unsaved_by)
-                self._join(RESCUED_WITHIN_S)
+            if self._unsaved_by is not None and not self._stop.is_set():
+                self._moved_at = self._monotonic()
+                self.begin_or_tell(self._unsaved_by)
+                while self._monotonic() - self._moved_at < RESCUE_STANDS_S:
+                    be_patient(RESCUE_STANDS_S)
+                    if self._join(_LOOK_S):
+                        break
         self._stop.set()
         return self._join(timeout_s)
+
+    def _moved(self) -> None:
+        self._moved_at = self._monotonic()
 
     def _join(self, timeout_s: float) -> bool:
         with self._lock:
@@ -173,7 +202,9 @@ class Backups:
                     if not is_rescue:
                         self._refuse_without_room(copies.bytes_of(source))
                     beside = None if is_rescue else self._end_without_room
-                    size = copies.write_copy(source, partial, stop=self._stop, beside_writers=beside)
+                    size = copies.write_copy(
+                        source, partial, stop=self._stop, beside_writers=beside, on_step=self._moved
+                    )
                 except (sqlite3.Error, OSError) as error:
                     raise _refused(path, error) from error
             copies.put_in_place(partial, path)

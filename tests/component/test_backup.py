@@ -387,6 +387,84 @@ def test_a_daemon_that_stops_ends_it_and_leaves_no_file(make: Make, pages: RunPa
         backups.begin("ana (cli)")
 
 
+class Slow(threading.Event):
+    """A disk that takes its time for each step of a copy."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait((timeout or 0.0) + 0.05)
+
+
+def test_what_ends_with_the_process_is_saved_however_long_that_takes(
+    make: Make, pages: RunPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(pages, 20)
+    monkeypatch.setattr("zendeskd.backup.RESCUE_STANDS_S", 0.5)
+    monkeypatch.setattr("zendeskd.backup._LOOK_S", 0.1)
+    backups, asked_for = make(), list[float]()
+    backups._stop = Slow()
+    began = time.monotonic()
+    backups.rescue("zendeskd")
+    assert backups.stop(20, asked_for.append)
+    assert time.monotonic() - began > 2 * 0.5
+    (one,) = backups.recent()
+    assert (one.trouble, names(backups.folder)) == (None, [one.path.name])
+    assert len(asked_for) > 5
+    assert set(asked_for) == {0.5}
+
+
+def test_a_rescue_that_stands_still_is_not_waited_for_without_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zendeskd.backup.RESCUE_STANDS_S", 0.1)
+    monkeypatch.setattr("zendeskd.backup._LOOK_S", 0.01)
+    held = threading.Event()
+    backups = make(on_change=lambda _: held.wait(20))
+    backups.rescue("zendeskd")
+    assert not backups.stop(0.1)
+    held.set()
+
+
+def test_it_may_be_stopped_again_after_a_rescue_that_failed(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    backups = make(folder=tmp_path / "file")
+    backups.rescue("zendeskd")
+    assert backups.stop(20)
+    assert len(backups.recent()) >= 2, "it tried once more"
+    assert backups.stop(20)
+
+
+STARVED = """
+import resource, sys, threading
+from pathlib import Path
+from zendeskd.backup import Backups
+from zendeskd.db import Database
+from zendeskd.errors import StorageError
+database = Database(f"sqlite:///{sys.argv[1]}/zendeskd.db")
+database.open()
+made = threading.Event()
+backups = Backups(database, Path(sys.argv[1]) / "backups", keep=lambda: 7,
+                  on_change=lambda one: one.finished_at and made.set())
+before = resource.getrlimit(resource.RLIMIT_AS)
+(pages,) = Path("/proc/self/statm").read_text().split()[:1]
+resource.setrlimit(resource.RLIMIT_AS, (int(pages) * resource.getpagesize() + 2**20, before[1]))  # no stack fits in
+try:
+    backups.begin("test")
+except StorageError as error:
+    print(error.detail, "|", error.hint)
+resource.setrlimit(resource.RLIMIT_AS, before)
+print(backups.running, backups.begin("test")[1], made.wait(30), backups.recent()[0].trouble, backups.stop(20))
+"""
+
+
+def test_without_a_thread_for_it_there_is_none_and_the_next_one_is_made(database: Database, tmp_path: Path) -> None:
+    database.close()
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    refused, *_, after = done.stdout.splitlines()
+    assert "no more threads" in refused
+    assert "TasksMax=" in refused
+    assert after == "None False True None True"
+
+
 def test_a_copy_that_is_not_sound_is_no_backup(make: Make, database: Database, pages: RunPages) -> None:
     fill(pages, 2)
     with database.writing() as connection:

@@ -10,7 +10,9 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -191,7 +193,7 @@ def test_a_full_disk_that_is_given_room(mounted: MountedDaemon, simulator: Simul
     run = scene.run()
     assert run.status == "success"
     assert mounted.client.status().database.trouble is None
-    assert mounted.status("acme").consecutive_failures == 0
+    wait_for(lambda: mounted.status("acme").consecutive_failures == 0, "the end of the run")
     mounted.database = mounted.outside()
     assert mounted.stored("acme") == account.tickets()
     assert mounted.query("SELECT sum(records_created + records_deleted), sum(records_unchanged) FROM sync_logs") == [
@@ -315,6 +317,23 @@ def test_a_database_that_is_deleted_just_before_the_end_is_saved(scene: Scene) -
     scene.restore(file)
     daemon.start()
     scene.is_whole()
+
+
+def test_systemd_is_told_to_wait_for_what_is_saved_at_the_end(
+    daemons: Callable[[], DaemonProcess], simulator: Simulator, short_dir: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as supervisor:
+        supervisor.bind(str(short_dir / "notify"))
+        daemon = daemons().start(environ={"NOTIFY_SOCKET": str(short_dir / "notify")})
+        Scene(daemon, simulator.add_account("acme", tickets=300)).read()
+        daemon.database.unlink()
+        assert daemon.stop() == 0
+        heard = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(supervisor.recv(4096).decode())
+    assert any(re.match(r"EXTEND_TIMEOUT_USEC=\d{8,}\n", one) for one in heard[heard.index("STOPPING=1") :])
+    assert len(list((daemon.folder / "state" / "backups").iterdir())) == 1
 
 
 def test_a_database_that_is_moved_away_and_back(scene: Scene) -> None:
