@@ -384,7 +384,7 @@ class _Pool(peewee.SqliteDatabase):
         with contextlib.suppress(IndexError):
             return self._idle.pop()
         loss = self._files.loss()
-        if loss in {"gone", "replaced"}:  # those that are open still read what was there
+        if loss is not None:  # those that are open still read what was there; a new one would open another log
             raise LOSSES[loss].of(self._path)
         return self._new(_READER_CACHE)
 

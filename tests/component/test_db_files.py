@@ -183,6 +183,31 @@ def test_a_log_is_not_begun_anew_under_a_reader(watched: Watched) -> None:
     assert watched.in_file() == [1, 3]
 
 
+def test_a_new_reader_opens_no_other_log_while_the_log_is_gone(watched: Watched) -> None:
+    """What lies in the log that is open is not in the file yet; in a new, empty one it would be missing."""
+    watched.db.close()
+    watched.db.open()
+    watched.add(2)
+    with watched.db.reading():  # so that the next one needs a connection of its own
+        beside(watched.path, "-wal").unlink()
+        beside(watched.path, "-shm").unlink()
+        refused: list[StorageError] = []
+
+        def read() -> None:
+            try:
+                refused.append(StorageError(f"it read {watched.numbers()}"))
+            except StorageError as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+    assert "write-ahead log beside the database" in refused[0].detail
+    assert not beside(watched.path, "-wal").exists()
+    watched.db.look()
+    assert watched.numbers() == watched.in_file() == [1, 2]
+
+
 def test_a_log_that_is_deleted_again_and_again_beside_readers(watched: Watched) -> None:
     over = threading.Event()
     bugs: list[BaseException] = []
