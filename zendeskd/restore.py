@@ -23,7 +23,6 @@ from zendeskd.config import Config
 from zendeskd.doctor import copy_at_rest
 from zendeskd.errors import StorageError
 
-_ASIDE: Final = ".before-restore-"
 _PASSING: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 _READABLE_BY_GROUP: Final = 0o640  # as the daemon makes its database
 _OF_ACCOUNT: Final = (
@@ -48,7 +47,7 @@ def put_back(config: Config, plan: Plan, now: datetime) -> Done:
     as it was then. Killed at any moment it leaves the one or the other."""
     target = config.database_path.resolve()  # a link to another disk stays one
     partial = target.with_name(f".{target.name}.restoring")
-    aside = _free_name(target.with_name(f"{target.name}{_ASIDE}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"))
+    aside = _free_name(target.with_name(f"{target.name}{copy_at_rest.SET_ASIDE}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"))
     try:
         _remove_leftovers(target, partial)
         free = shutil.disk_usage(target.parent).free
@@ -105,7 +104,7 @@ def _remove_leftovers(target: Path, partial: Path) -> None:
     """Of one that was killed: its copy, and what it set aside."""
     for leftover in (partial, _beside(partial, "-journal")):
         leftover.unlink(missing_ok=True)
-    for name in target.parent.glob(f"{glob.escape(target.name)}{_ASIDE}*"):
+    for name in target.parent.glob(f"{glob.escape(target.name)}{copy_at_rest.SET_ASIDE}*"):
         _take_back(target, name)
 
 

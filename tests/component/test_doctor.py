@@ -73,6 +73,9 @@ class Host:
         Store(database).fleet.apply([new], [], utcnow())
         database.close()
 
+    def words(self) -> list[str]:
+        return [f"--{name.replace('_', '-')}={value}" for name, value in self.overrides.items()]
+
     def examined(self, now: Callable[[], datetime] = utcnow) -> dict[str, list[Finding]]:
         found: dict[str, list[Finding]] = {}
         for finding in examine(self.overrides, {}, now):
@@ -279,7 +282,7 @@ def test_an_older_key_is_kept_as_long_as_a_backup_needs_it(installed: Host, acco
     backup = backups / "zendeskd-20261201T000000Z.db"
     with copy_at_rest.opened(installed.state / "zendeskd.db", in_use=False) as source:
         copies.write_copy(source, backup, stop=threading.Event())
-    words = [f"--{name}={value}".replace("_", "-", 1) for name, value in installed.overrides.items()]
+    words = installed.words()
     assert cli.main(["rotate-key", *words]) == 0
     assert [finding.word for finding in installed.examined()["key"]] == [Word.OK]
     assert cli.main(["restore", str(backup), "--yes", *words]) == 0
@@ -293,6 +296,26 @@ def test_an_older_key_is_kept_as_long_as_a_backup_needs_it(installed: Host, acco
     last = installed.says("key")
     assert (last.word, "is needed by nothing here any more" in last.detail) == (Word.WARNING, True)
     assert installed.says("acme zendesk").word is Word.OK
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["backups/zendeskd-before-0002_more.db", "backups/by-hand.db", "zendeskd.db.before-restore-20261201T000000Z"],
+)
+def test_an_older_key_is_kept_as_long_as_any_copy_here_needs_it(installed: Host, account: Account, name: str) -> None:
+    installed.add("acme", account.base_url, account.credential)
+    copy = installed.state / name
+    copy.parent.mkdir(exist_ok=True)
+    with copy_at_rest.opened(installed.state / "zendeskd.db", in_use=False) as source:
+        copies.write_copy(source, copy, stop=threading.Event())
+    words = installed.words()
+    assert cli.main(["rotate-key", *words]) == 0
+    assert [finding.word for finding in installed.examined()["key"]] == [Word.OK]
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:16_384])  # nobody knows what it needs
+    assert [finding.word for finding in installed.examined()["key"]] == [Word.OK]
+    copy.unlink()
+    assert "is needed by nothing here any more" in installed.says("key").detail
 
 
 def test_a_key_that_systemd_hands_over(installed: Host, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,9 @@ from zendeskd.errors import StorageError
 from zendeskd.migrations.runner import DIRECTORY
 from zendeskd.models import Integration
 
+SET_ASIDE: Final = ".before-restore-"
+"""Between the name of the database and the time, in that of the one that was there before a restore."""
+
 _STEPS: Final = 10_000  # of SQLite's virtual machine between two looks at the clock
 
 

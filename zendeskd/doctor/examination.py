@@ -5,6 +5,7 @@ It changes nothing: no key is made, no folder, no database, and no token is rene
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -238,18 +239,33 @@ def _key(config: Config, pid: int | None) -> list[Finding]:
 
 
 def _older_keys(config: Config, sealed: list[str]) -> list[Finding]:
-    """Those that a rotation kept, and whether anything that is here still needs them."""
+    """Those that a rotation kept and that nothing here needs any more. None while anything that may need one cannot be
+    read."""
     keys = master_key.older(config.state_dir)
     if not keys:
         return []
     needed = {key_id_of(text) for text in sealed}
-    for backup in found(config.backup_dir):
-        needed |= {key_id_of(text) for text in _ciphertexts(backup.path, in_use=False)}
+    try:
+        for path in _copies(config):
+            with copy_at_rest.opened(path, in_use=False) as connection:
+                needed |= {key_id_of(text) for text in copy_at_rest.ciphertexts(connection)}
+    except (OSError, sqlite3.Error):
+        return []
     return [
         warning("key", f"{path} is needed by nothing here any more", "remove it, unless backups elsewhere need it")
         for path in keys
         if path.suffix[1:] not in needed
     ]
+
+
+def _copies(config: Config) -> list[Path]:
+    """Backups, copies from before an upgrade, databases that a restore set aside. Raises OSError."""
+    path = config.database_path.resolve()
+    copies: list[Path] = []
+    with contextlib.suppress(FileNotFoundError):  # none was made yet
+        copies += [one for one in config.backup_dir.iterdir() if one.suffix == ".db"]
+    beside = (one for one in path.parent.iterdir() if one.name.startswith(f"{path.name}{copy_at_rest.SET_ASIDE}"))
+    return copies + [one for one in beside if not one.name.endswith(("-wal", "-shm"))]
 
 
 def _disk(config: Config) -> Finding:
