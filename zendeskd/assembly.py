@@ -27,6 +27,7 @@ from zendeskd.db import Database
 from zendeskd.errors import ConfigError, Conflict, NotFound, StorageError
 from zendeskd.events import Broker
 from zendeskd.fleet import Defaults
+from zendeskd.housekeeping import Housekeeping
 from zendeskd.jobs import Jobs
 from zendeskd.models import IntegrationView, RunRow, State, utcnow
 from zendeskd.secrets import StoredCredentials, open_vault
@@ -40,6 +41,7 @@ _WORKER_MOVES_WITHIN_S: Final = 300.0
 _RENEWED_WITHIN_S: Final = 35.0
 """A token request takes 30 s at most; its answer must reach the database, for it ends what is stored there."""
 _PRUNE_AT: Final = "40 4 * * *"
+_CHORE_ENDS_WITHIN_S: Final = 5.0
 _BACKUP_ENDS_WITHIN_S: Final = 10.0
 """It ends at its next step, unless the disk hangs."""
 
@@ -57,6 +59,7 @@ class Assembly:
         self._control: ControlServer | None = None
         self._context: ControlContext | None = None
         self._backups: Backups | None = None
+        self._housekeeping = Housekeeping()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -112,11 +115,13 @@ class Assembly:
         self._control.start()
         self.jobs = jobs
         self._plan_housekeeping(config)
+        self._housekeeping.start()
         jobs.start_threads()
 
     def close(self, drain_s: float) -> bool:
         """End runs at their next page, then everything else. -> whether all ended in time. May be called twice."""
         drained = self.jobs is None or self.jobs.shut_down(drain_s)
+        drained = self._housekeeping.stop(_CHORE_ENDS_WITHIN_S) and drained
         if self._backups is not None and self._context is not None:
             self._context.database.look()  # a file that was deleted can be saved now, and never again
             drained = self._backups.stop(_BACKUP_ENDS_WITHIN_S, _ask_for_time) and drained
@@ -208,9 +213,9 @@ class Assembly:
     def _plan_housekeeping(self, config: Config) -> None:
         assert self.jobs is not None
         assert self._context is not None
-        jobs, clock, database = self.jobs, self.jobs.clock, self._context.database
-        clock.put("look", CronExpression("* * * * *", "UTC"), lambda: jobs.aside(database.look))
-        clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), lambda: jobs.aside(self._prune))
+        clock, put = self.jobs.clock, self._housekeeping.put
+        clock.put("look", CronExpression("* * * * *", "UTC"), lambda: put("look", self._look))
+        clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), lambda: put("prune", self._prune))
         if config.reconcile_schedule is None:
             clock.remove("reconcile")
         else:
@@ -240,6 +245,11 @@ class Assembly:
         log.critical("the database is lost", error=error.detail, hint=error.hint)
         if self._backups is not None:
             self._backups.rescue("zendeskd")
+
+    def _look(self) -> None:
+        assert self._context is not None
+        self._context.database.look()
+        self._context.database.look_through(self._housekeeping.ending)
 
     def _prune(self) -> None:
         assert self._context is not None

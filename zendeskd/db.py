@@ -7,6 +7,7 @@ Only this package, `zendeskd.store` and the migrations import peewee.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sqlite3
@@ -22,7 +23,7 @@ from urllib.parse import quote, unquote, urlsplit
 import peewee
 
 from zendeskd import left_log
-from zendeskd.errors import ConfigError, StorageError
+from zendeskd.errors import ConfigError, Damaged, StorageError
 from zendeskd.migrations import runner as migrate
 from zendeskd.open_files import OpenFiles
 from zendeskd.troubles import CORRUPT, FULL, LOSSES, Trouble, hung, is_damage, trouble_of
@@ -37,6 +38,7 @@ _ROOM_FOR_A_PAGE: Final = 16 * 2**20
 """As large as the log becomes before it is moved into the file."""
 
 _LOOKS_S: Final = 60.0
+_LOOKS_REST: Final = 60.0  # times as long as one took that the disk ended
 _LOOK_STEPS: Final = 100_000  # of SQLite's virtual machine between two looks at the clock
 
 _IDLE_MOST: Final = 16
@@ -84,7 +86,8 @@ class Database:
         self._backup_dir = backup_dir or self.path.parent
         self._migrations = migrations
         self._on_lost = on_lost
-        self._is_lost = self._is_damaged = self._is_looked_through = False
+        self._is_lost = self._is_damaged = False
+        self._look_at = 0.0  # on the clock that nobody sets: not to be looked through before
         self._turn = threading.Lock()
         self._files = OpenFiles(self.path)
         self._pool = _Pool(self.path, self._files)
@@ -110,7 +113,7 @@ class Database:
         except BaseException:
             self._pool.shut(writer_too=True, checkpoint=False)
             raise
-        self.trouble, self._is_damaged, self._is_looked_through = None, False, False
+        self.trouble, self._is_damaged, self._look_at = None, False, 0.0
 
     def close(self) -> None:
         """Move the log into the file and end every idle connection; one that is lent out ends when it comes back.
@@ -191,14 +194,18 @@ class Database:
             connection.execute("PRAGMA optimize")
 
     def look(self) -> None:
-        """Notice what became of the files though nobody writes, and that it is over; look through a database that
-        seems damaged. Now and then, from a thread that may read for a minute."""
+        """Notice what became of the files though nobody writes, and that it is over. Now and then."""
         with contextlib.suppress(StorageError):
-            if self._is_damaged and self._reads_sound():
-                self._is_damaged = False
+            if self._is_lost or self._files.loss() is not None:
                 with self.writing():
                     pass
-            if self._is_lost or self._files.loss() is not None:
+
+    def look_through(self, ending: threading.Event) -> None:
+        """Read all of a database that seems damaged, once each time that it does. Now and then, from a thread that may
+        read for a minute; soon after `ending` was set it ends."""
+        with contextlib.suppress(StorageError):
+            if self._is_damaged and time.monotonic() >= self._look_at and self._reads_sound(ending):
+                self._is_damaged, self._look_at = False, 0.0
                 with self.writing():
                     pass
 
@@ -239,23 +246,27 @@ class Database:
             self._is_damaged |= is_damage(error)
             raise self._failed(known) from error
 
-    def _reads_sound(self) -> bool:
+    def _reads_sound(self, ending: threading.Event) -> bool:
         """A disk that fails to read once looks to SQLite as if the file was damaged (SQLITE_IOERR_CORRUPTFS)."""
-        if self._is_looked_through:
-            return False
-        until = time.monotonic() + _LOOKS_S
-        with self.reading() as connection:
-            connection.set_progress_handler(lambda: time.monotonic() > until, _LOOK_STEPS)
-            try:
-                found = connection.execute("PRAGMA quick_check(1)").fetchone()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                    raise
-                found = None  # it is too large for that
-            finally:
-                connection.set_progress_handler(None, 0)
-        self._is_looked_through = True  # once is enough: what is wrong stays wrong
-        return bool(found == ("ok",))
+        began = time.monotonic()
+        self._look_at = math.inf  # what is wrong stays wrong
+        try:
+            with self.reading() as connection:
+                connection.set_progress_handler(
+                    lambda: ending.is_set() or time.monotonic() > began + _LOOKS_S, _LOOK_STEPS
+                )
+                try:
+                    return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                        raise
+                    return False  # it is too large for that
+                finally:
+                    connection.set_progress_handler(None, 0)
+        except StorageError as error:
+            if not isinstance(error, Damaged):  # the disk still fails, and may come back: not to be read all the time
+                self._look_at = time.monotonic() + _LOOKS_REST * (time.monotonic() - began)
+            raise
 
     def _is_still_full(self) -> bool:
         """The few bytes of a run's end fit where a page did not."""

@@ -39,7 +39,7 @@ from zendeskd.runs.ledger import Ledger
 from zendeskd.runs.outcome import due_first, due_next
 from zendeskd.runs.performance import Asides, Bench
 from zendeskd.runs.roster import Post, Roster, changed_by_time
-from zendeskd.runs.workers import Turn, Workers
+from zendeskd.runs.workers import Workers
 from zendeskd.sync import OVERLAP, starting_position
 
 log = structlog.get_logger("zendeskd.jobs")
@@ -334,10 +334,6 @@ class Jobs:
         one = post.integration
         self._roster.remove(post)
         self._on_removed(one.organization_id, one.system_type)
-
-    def aside(self, work: Callable[[], None]) -> None:
-        """Have a worker do something else when nothing more important waits."""
-        self._workers.put(Turn.COMPARISON, work, "housekeeping")
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from zendeskd.client import ApiError, Client
 from zendeskd.config import Config, load
 from zendeskd.errors import ConfigError
 from zendeskd.models import stamp_or_none, utcnow
+from zendeskd.runs.workers import Turn
 from zendeskd.simulator import Simulator
 
 
@@ -155,6 +156,24 @@ def test_old_rows_go_at_their_time(assembly: Assembly, client: Client, simulator
         lambda: (at := assembly.jobs and assembly.jobs.clock.next_run_of("prune")) and at > utcnow(), "the pruning"
     )
     assert len(client.runs(org="acme").items) == before
+
+
+def test_a_lost_database_is_noticed_while_every_comparison_takes_long(
+    assembly: Assembly, client: Client, short_dir: Path
+) -> None:
+    assert assembly.jobs is not None
+    database, away, held = short_dir / "state" / "zendeskd.db", short_dir / "away.db", threading.Event()
+    for _ in range(4):
+        assembly.jobs._workers.put(Turn.COMPARISON, lambda: held.wait(30) and None, "comparison")
+    try:
+        database.rename(away)
+        assembly.jobs.clock.bring_forward("look", utcnow())
+        wait_for(lambda: client.status().database.trouble == "file is gone", "the loss to be noticed")
+        away.rename(database)
+        assembly.jobs.clock.bring_forward("look", utcnow())
+        wait_for(lambda: client.status().database.trouble is None, "its end to be noticed")
+    finally:
+        held.set()
 
 
 def test_the_database_stays_open_until_a_renewal_under_way_is_stored(short_dir: Path) -> None:

@@ -276,6 +276,86 @@ def test_nothing_is_written_to_a_database_that_was_found_damaged(tmp_path: Path)
     assert path.read_bytes() == data
 
 
+class Damage:
+    """Of one page, until it is mended: as a disk shows it that fails to read for a while."""
+
+    def __init__(self, watched: Watched, page: int, size: int) -> None:
+        self.watched, self.at, self.size = watched, (page - 1) * PAGE, size
+        self.whole = b""
+
+    def do(self) -> None:
+        self._change()
+        self.whole = self._put(b"\xff" * self.size)
+        with pytest.raises(Damaged):
+            self.watched.numbers()
+        assert self.watched.db.trouble == "corrupt"
+
+    def mend(self) -> None:
+        self._put(self.whole)
+        self._change()
+
+    def _change(self) -> None:
+        """Something else, so that nobody believes what he has read before."""
+        with contextlib.closing(sqlite3.connect(self.watched.path)) as other, other:
+            other.execute("INSERT INTO others VALUES (1)")
+
+    def _put(self, data: bytes) -> bytes:
+        with self.watched.path.open("r+b") as file:
+            file.seek(self.at)
+            before = file.read(self.size)
+            file.seek(self.at)
+            file.write(data)
+        return before
+
+
+def root_page(watched: Watched) -> int:
+    """The database is at rest in its file then."""
+    with watched.db.writing() as connection:
+        connection.execute("CREATE TABLE others (n INTEGER)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'numbers'").fetchone()
+    watched.db.close()
+    watched.db.open()
+    return int(page)
+
+
+def test_each_false_alarm_of_damage_is_cleared(watched: Watched) -> None:
+    damage = Damage(watched, root_page(watched), PAGE)
+    for _ in range(3):
+        damage.do()
+        damage.mend()
+        with pytest.raises(Damaged):
+            watched.add(2)
+        watched.db.look_through(threading.Event())
+        assert (watched.db.trouble, watched.numbers()) == (None, [1])
+
+
+def test_a_damaged_database_is_looked_through_once_also_where_that_fails(watched: Watched) -> None:
+    root_page(watched)
+    damage = Damage(watched, 1, 16)
+    damage.do()
+    watched.db.look_through(threading.Event())
+    damage.mend()
+    watched.db.look_through(threading.Event())  # which would find nothing wrong now
+    assert watched.db.trouble == "corrupt"
+    with pytest.raises(Damaged):
+        watched.add(2)
+
+
+def test_a_look_through_ends_with_the_daemon(watched: Watched) -> None:
+    with watched.db.writing() as connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+            " INSERT INTO numbers SELECT i FROM n"
+        )
+    damage = Damage(watched, root_page(watched), PAGE)
+    damage.do()
+    damage.mend()
+    ending = threading.Event()
+    ending.set()
+    watched.db.look_through(ending)
+    assert watched.db.trouble == "corrupt"  # it was not read to its end
+
+
 def test_a_search_index_that_is_not_true_stops_nobody(database: Database, store: Store) -> None:
     acme = add_organization(store, "acme")
     pages = begin_run(store, acme)

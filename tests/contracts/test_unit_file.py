@@ -78,7 +78,7 @@ def test_it_waits_longer_than_the_daemon_drains() -> None:
 
     scheduler_s, control_s = 5, control_socket.GRACE_S + 5
     longest = daemon.DRAIN_S + scheduler_s + control_s + db._BUSY_S
-    longest += assembly._BACKUP_ENDS_WITHIN_S + assembly._RENEWED_WITHIN_S
+    longest += assembly._BACKUP_ENDS_WITHIN_S + assembly._CHORE_ENDS_WITHIN_S + assembly._RENEWED_WITHIN_S
     assert float(setting("TimeoutStopSec").removesuffix("s")) > longest + 20
 
 

@@ -18,6 +18,7 @@ import logging
 import shutil
 import sqlite3
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -111,6 +112,7 @@ class Life:
     def write_late(self) -> None:
         """What the clock does each minute."""
         self.db.look()
+        self.db.look_through(threading.Event())
         self.jobs.clock.bring_forward("minute", self.time.now())
         posts = self.jobs._roster.all()
         wait_for(lambda: not any(post.unrecorded or post.uncompared for post in posts), "what is late", 40)

@@ -28,6 +28,7 @@ from zendeskd.assembly import Assembly
 from zendeskd.client import Client
 from zendeskd.errors import ZendeskdError
 from zendeskd.models import Health, Page, RunStatus, State, stamp, utcnow
+from zendeskd.runs.workers import Turn
 from zendeskd.simulator import Simulator
 
 pytestmark = pytest.mark.filterwarnings(
@@ -105,7 +106,7 @@ def test_workers_that_died_are_started_anew(
         kill_thread(name)
     assert assembly.jobs is not None
     for _ in range(2):  # each is woken, and dies of it
-        assembly.jobs.aside(lambda: None)
+        assembly.jobs._workers.put(Turn.COMPARISON, lambda: None, "nothing")
     wait_for(lambda: not is_alive("worker-1") and not is_alive("worker-2"), "their end")
     add(client, "acme", account.base_url, account.credential)
     with watched(assembly, monkeypatch):
@@ -161,7 +162,7 @@ def test_what_cannot_be_started_anew_is_tried_again(
     kill_thread("worker-1")
     assert assembly.jobs is not None
     for _ in range(2):
-        assembly.jobs.aside(lambda: None)
+        assembly.jobs._workers.put(Turn.COMPARISON, lambda: None, "nothing")
     wait_for(lambda: not is_alive("worker-1"), "its end")
 
     def no_more(_: threading.Thread) -> None:

@@ -205,7 +205,8 @@ class Fleet(Part):
         columns = (t.Credential.kind, t.Credential.expires_at, t.Credential.revision, _CIPHERTEXT)
         here = (t.Credential.integration_id == integration_id) & t.Credential.is_active
         for row in self._db.rows(t.Credential.select(*columns).where(here)):
-            return struct_of({**row, "ciphertext": _as_it_is(row.pop("bytes"))}, SealedCredential)
+            row["ciphertext"] = _as_it_is(row.pop("bytes"))
+            return struct_of(row, SealedCredential)
         return None
 
     def renew_credential(self, integration_id: int, sealed: SealedCredential, now: datetime) -> bool:
