@@ -290,7 +290,8 @@ def test_a_failure_that_could_not_be_stored_is_counted_once(fleet: Fleet) -> Non
     assert jobs.view("acme", "zendesk").integration.consecutive_failures == 1
 
 
-def test_a_run_that_waits_for_its_limit_holds_up_nobody(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+@pytest.mark.parametrize(("state", "reason"), [(State.LIMITED, "429, export budget"), (State.RETRYING, "HTTP 503")])
+def test_a_run_that_waits_holds_up_nobody(state: State, reason: str, fleet: Fleet, gate: Callable[..., Gate]) -> None:
     fleet.add("limited")
     step = gate(1)
     jobs = fleet.start([step], [page(2, end=True)], workers=1)
@@ -299,9 +300,9 @@ def test_a_run_that_waits_for_its_limit_holds_up_nobody(fleet: Fleet, gate: Call
     jobs.adopt(fleet.store.fleet.integration("other", "zendesk").id)
     assert fleet.rows("other")[0].status is RunStatus.QUEUED
     soon = utcnow() + timedelta(seconds=50)
-    fleet.connector.waits[0](Waiting(state=State.LIMITED, until=soon, reason="429, export budget"))
+    fleet.connector.waits[0](Waiting(state=state, until=soon, reason=reason))
     fleet.ended("other")
-    assert jobs.view("limited", "zendesk").state is State.LIMITED
+    assert jobs.view("limited", "zendesk").state is state
     fleet.connector.waits[0](None)
     step.open.set()
     fleet.ended("limited")

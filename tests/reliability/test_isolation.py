@@ -136,6 +136,25 @@ def test_more_sources_that_hang_than_there_are_workers_hold_up_nobody(
     wait_for(lambda: len(world.rows("good-0")) == 2 and world.rows("good-0")[0].status is RunStatus.SUCCESS, "a run", 5)
 
 
+def test_a_source_that_asks_to_come_back_later_holds_no_worker(
+    world: Fleet, servers: Callable[[Reply], Loopback]
+) -> None:
+    world.connector = ZendeskConnector()  # type: ignore[assignment] - whose waits are as long as they are
+    world.add("away", base_url=servers(Reply({"error": "busy"}, status=503, headers={"Retry-After": "60"})).url)
+    for number in range(3):
+        one = world.store.fleet.integration(f"good-{number}", "zendesk")
+        world.store.fleet.change(one.id, is_active=False, state=State.STOPPED)
+    jobs = world.start(workers=1)
+    wait_for(lambda: jobs.view("away", "zendesk").state is State.RETRYING, "it to wait")
+    for number in range(3):
+        jobs.start(f"good-{number}", "zendesk", "ana")
+    for number in range(3):
+        assert ended(world, f"good-{number}", 30).status is RunStatus.SUCCESS
+    assert jobs.view("away", "zendesk").state is State.RETRYING
+    jobs.stop("away", "zendesk", "ana")
+    assert ended(world, "away", 10).end_reason == "stopped"
+
+
 GARBAGE: dict[str, tuple[Reply, str | None]] = {
     "nothing": (Reply(b""), "bad_response"),
     "binary": (Reply(bytes(range(256)) * 4000), "bad_response"),

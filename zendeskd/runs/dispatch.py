@@ -48,7 +48,7 @@ PROBE_SLACK: Final = timedelta(minutes=1)
 """An hour by the host's clock may be a little less than one by the other."""
 
 LENDS_AFTER: Final = timedelta(seconds=3)
-"""A run that waits longer than this for a rate limit lends its worker."""
+"""A run that waits longer than this, for a rate limit or before it tries again, lends its worker."""
 
 
 class Dispatch:
@@ -383,9 +383,8 @@ class Dispatch:
         assert ticket is not None  # whoever calls is at work on it
 
         def waits(waiting: Waiting | None) -> None:
-            limited = waiting is not None and waiting.state is State.LIMITED
-            lends = limited and waiting is not None and waiting.until - self._now() > LENDS_AFTER
-            self._workers.lend(ticket, lends, "its limit")
+            lends = waiting is not None and waiting.until - self._now() > LENDS_AFTER
+            self._workers.lend(ticket, lends, "its time")
             self.announce(post)
 
         def quiet(is_quiet: bool) -> None:
