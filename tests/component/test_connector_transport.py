@@ -260,6 +260,24 @@ def test_closing_from_another_thread_ends_a_blocked_call(reply: Reply, loopback:
         transport.send(PING, {})
 
 
+def test_calls_at_the_same_time_cost_no_thread_each(loopback: Loopback) -> None:
+    release = threading.Event()
+    loopback.script = [Reply({}, hold=release)]
+    transports = [Transport(loopback.url) for _ in range(10)]
+    before = set(threading.enumerate())
+    callers = [threading.Thread(target=one.send, args=(PING, {})) for one in transports]
+    for thread in callers:
+        thread.start()
+    wait_for(lambda: len(loopback.seen) == len(callers), "all to have called")
+    more = {one.name for one in set(threading.enumerate()) - before - set(callers)}
+    assert more <= {"loopback-connection", "time-limits"}
+    release.set()
+    for thread in callers:
+        thread.join(10)
+    for one in transports:
+        one.close()
+
+
 # --- hosts that cannot be reached -------------------------------------------------------------------------------------
 
 

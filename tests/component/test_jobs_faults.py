@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -315,3 +316,18 @@ def test_many_that_are_added_are_queued_by_the_clock(fleet: Fleet) -> None:
     wait_for(lambda: len(jobs.views()) == 30 and all(v.recent for v in jobs.views()), "all to run")
     assert {row.trigger for n in range(30) for row in fleet.rows(f"org-{n:02}")} == {Trigger.START}
     assert all(len(fleet.rows(f"org-{n:02}")) == 1 for n in range(30))
+
+
+def test_a_run_for_which_there_is_no_thread_is_tried_again_and_is_no_bug(fleet: Fleet) -> None:
+    fleet.add(active=False)
+    jobs = fleet.start([page(1, end=True)], workers=1)
+    before = threading.stack_size(1 << 46)  # the kernel has no room for the stack of another thread
+    try:
+        jobs.start("acme", "zendesk", "ana")
+        row = fleet.ended(status=RunStatus.FAILED)
+    finally:
+        threading.stack_size(before)
+    assert row.error_code == "network_error"
+    assert "no more threads" in (row.error_message or "")
+    jobs.clock.bring_forward(f"integration-{fleet.idle().integration.id}", utcnow())
+    assert fleet.ended().records_created == 1

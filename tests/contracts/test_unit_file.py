@@ -82,6 +82,21 @@ def test_it_waits_longer_than_the_daemon_drains() -> None:
     assert float(setting("TimeoutStopSec").removesuffix("s")) > longest + 20
 
 
+def test_every_thread_that_it_may_start_fits() -> None:
+    from zendeskd.api import app
+    from zendeskd.runs import workers
+    from zendeskd.settings import SETTINGS
+
+    most = SETTINGS["workers"].parse(64)
+    with pytest.raises(ValueError, match="from 1 to 64"):
+        SETTINGS["workers"].parse(65)
+    fetch = (most + workers.SPARES_MOST) * 2
+    ending = most  # fetchers whose run is over, and which hang up
+    beside = app.THREADS + app.SLOW_THREADS + app.LOG_THREADS + len(("main", "scheduler", "control", "time", "backup"))
+    assert int(setting("TasksMax")) >= fetch + ending + beside
+    assert int(setting("LimitNOFILE")) >= (fetch + ending) * 8  # a connection, and the database with its log
+
+
 def test_each_setting_stands_once() -> None:
     names = re.findall(r"^(\w+)=", UNIT.read_text(), re.MULTILINE)
     assert [name for name, count in Counter(names).items() if count > 1] == ["SystemCallFilter"]  # a list in parts

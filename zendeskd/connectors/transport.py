@@ -25,6 +25,7 @@ from zendeskd.connectors.faults import Answer, Redirected, Slow, TooLarge
 from zendeskd.errors import BadResponse, NetworkError, RunError
 from zendeskd.models import Secret
 from zendeskd.redact import secrets_in, without
+from zendeskd.threads import alarms
 
 CONNECT_S: Final = 10.0
 READ_S: Final = 60.0
@@ -109,17 +110,14 @@ class Transport:
             self._busy = True
             self._sent += 1
             number = self._sent
-        watchdog = threading.Timer(self._whole_s, self._expire, [number])
-        watchdog.daemon = True
-        watchdog.start()
         try:
-            return self._exchange(request, headers)
+            with alarms.after(self._whole_s, lambda: self._expire(number)):
+                return self._exchange(request, headers)
         except httpx.TransportError as error:
             raise self._fault(error, number) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise NetworkError(f"The base URL of {self._host} is not one that can be called.") from error
         finally:
-            watchdog.cancel()
             with self._lock:
                 self._busy = False
                 closed = self._closed

@@ -15,6 +15,7 @@ from typing import Final
 from zendeskd.cancel import CancelToken
 from zendeskd.errors import Cancelled, NetworkError
 from zendeskd.models import Page
+from zendeskd.threads import begin
 
 SLICE_S: Final = 5.0
 QUIET_S: Final = 10.0
@@ -27,7 +28,7 @@ class FetchAhead:
 
     `is_waiting` tells whether the source waits and has said until when, which does not count towards a stall; `alive`
     is called at least every few seconds while the consumer waits; `quiet` is told when nothing came for QUIET_S, and
-    when that is over. Raises Cancelled, NetworkError (stalled), and whatever the source raised.
+    when that is over. Raises Cancelled, NetworkError (stalled, or no thread to be had), and whatever the source raised.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class FetchAhead:
             target=self._fetch, name=f"{threading.current_thread().name}-fetch", daemon=True
         )
         cancel.on_set(self._wake)
-        self._thread.start()
+        begin(self._thread)
 
     def __iter__(self) -> Iterator[Page]:
         return self

@@ -36,6 +36,7 @@ from zendeskd.runs.outcome import after_run
 from zendeskd.runs.reconcile import compare
 from zendeskd.runs.roster import Ended
 from zendeskd.runs.telling import Telling
+from zendeskd.threads import alarms
 
 log = structlog.get_logger("zendeskd.runs.performance")
 
@@ -55,17 +56,14 @@ class Asides:
     @contextlib.contextmanager
     def one(self) -> Iterator[CancelToken]:
         cancel = CancelToken()
-        timer = threading.Timer(ASIDE_S, cancel.set, ["deadline"])
-        timer.daemon = True
         with self._lock:
             self._going.add(cancel)
             if self._over:
                 cancel.set("shutdown")
-        timer.start()
         try:
-            yield cancel
+            with alarms.after(ASIDE_S, lambda: cancel.set("deadline")):
+                yield cancel
         finally:
-            timer.cancel()
             with self._lock:
                 self._going.discard(cancel)
 

@@ -16,6 +16,8 @@ log = structlog.get_logger("zendeskd.runs.workers")
 
 _IDLE_SLICE_S: Final = 10.0
 SPARES_A_WORKER: Final = 3
+SPARES_MOST: Final = 64
+"""However many workers there are: each has a fetcher and a page in memory too. TasksMax in the unit fits it."""
 
 
 class Turn(IntEnum):
@@ -58,7 +60,7 @@ class Workers:
         self._going: dict[str, Ticket] = {}  # by the name of the thread
         self._lenders: dict[Ticket, set[str]] = {}  # and what each waits for
         self._spares: list[threading.Thread] = []
-        self._spares_most = count * SPARES_A_WORKER
+        self._spares_most = min(count * SPARES_A_WORKER, SPARES_MOST)
         self._spare_names = itertools.count(1)
         self._threads = [self._worker(f"worker-{number}") for number in range(1, count + 1)]
 
