@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from zendeskd import lock
 from zendeskd.connection import Limits, PeerCredH11
-from zendeskd.errors import ConfigError, Conflict
+from zendeskd.errors import ConfigError, Conflict, StorageError, refused
 from zendeskd.events import Broker
 from zendeskd.paths import make_folder
 
@@ -91,8 +91,8 @@ def bind_control_socket(
     """A listening socket at `path`, with this mode from its first moment on.
 
     A lock on `PATH.lock` decides who owns the path, so a stale socket is removed without a race; the lock file itself
-    is never removed. Main thread, before any other is started: the umask is the process's. Raises AlreadyRunning or
-    ConfigError.
+    is never removed. Main thread, before any other is started: the umask is the process's. Raises AlreadyRunning,
+    ConfigError or StorageError.
     """
     if (handed := _activated(path, os.environ if environ is None else environ)) is not None:
         return Bound(handed, path, None, activated=True)
@@ -108,6 +108,9 @@ def bind_control_socket(
         raise _unusable(path, error) from None
     try:
         return Bound(_bind(path, mode, gid), path, held, activated=False)
+    except OSError as error:
+        os.close(held)
+        raise _unusable(path, error) from None
     except BaseException:
         os.close(held)
         raise
@@ -145,20 +148,17 @@ def _bind(path: Path, mode: int, gid: int | None) -> socket.socket:
             os.chown(path, -1, gid)
         sock.listen(BACKLOG)
         sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        raise _unusable(path, error) from None
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _unusable(path: Path, error: OSError) -> ConfigError:
+def _unusable(path: Path, error: OSError) -> ConfigError | StorageError:
     hint = f"see who may write in {path.parent}, or set another runtime_dir"
     if error.errno == errno.EPERM:
         hint = "the daemon's user must be in the operators' group itself (in a unit: SupplementaryGroups=)"
-    return ConfigError(f"the control socket {path} cannot be made: {error.strerror or error}", hint=hint)
+    return refused(error, f"the control socket {path} cannot be made: {error.strerror or error}", hint=hint)
 
 
 def _activated(path: Path, environ: Mapping[str, str]) -> socket.socket | None:

@@ -23,6 +23,7 @@ Depends on nothing, so every module may import it.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -129,6 +130,19 @@ class StorageError(RunError):
 
 class Damaged(StorageError):
     """The database itself is damaged; another try, or another start, finds it so again."""
+
+
+_PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+
+
+def refused(error: OSError, detail: str, *, hint: str) -> ConfigError | StorageError:
+    """What the system refused before the daemon was up: StorageError for what a later start may find over, ConfigError
+    for what somebody has to change, with `hint`."""
+    if error.errno in _PASSING:
+        return StorageError(detail, hint="See the disk (df -h, dmesg) and the limits of the process; then start again.")
+    return ConfigError(detail, hint=hint)
 
 
 class Cancelled(Exception):

@@ -1,5 +1,5 @@
 """The files of the master key: `master.key`, and beside it older ones, `master.key.KID`, which still open what they
-sealed."""
+sealed. Where a call is said to raise ConfigError, it raises StorageError for a fault of the disk that may pass."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from zendeskd.errors import ConfigError
+from zendeskd.errors import ConfigError, StorageError, refused
 
 KEY_NAME: Final = "master.key"
 KEY_BYTES: Final = 32
 _HALF_MADE: Final = ".master-"
 _OLDER: Final = re.compile(re.escape(KEY_NAME) + r"\.[0-9a-f]{8}")
+_OWNER: Final = "It must belong to the daemon's user."
 
 
 def key_id(key: bytes) -> str:
@@ -32,10 +33,7 @@ def is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        raise ConfigError(
-            f"The folder of the master key {path} cannot be looked into: {error.strerror}.",
-            hint="It must belong to the daemon's user.",
-        ) from None
+        raise _no_folder(path.parent, error) from None
 
 
 def read(path: Path, *, private: bool) -> bytes:
@@ -48,9 +46,8 @@ def read(path: Path, *, private: bool) -> bytes:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise ConfigError(
-            f"The master key {path} cannot be read: {error.strerror}.", hint="It must belong to the daemon's user."
-        ) from None
+        what = f"The master key {path} cannot be read: {error.strerror}."
+        raise refused(error, what, hint=_OWNER) from None
     if private and mode & 0o077:
         raise ConfigError(f"The master key {path} can be read by others (mode {mode:o}).", hint=f"chmod 600 {path}")
     if len(key) != KEY_BYTES:
@@ -87,10 +84,7 @@ def older(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ConfigError(
-            f"The folder of the master key {folder} cannot be looked into: {error.strerror}.",
-            hint="It must belong to the daemon's user.",
-        ) from None
+        raise _no_folder(folder, error) from None
 
 
 @contextlib.contextmanager
@@ -108,7 +102,8 @@ def _new_file(path: Path) -> Iterator[str]:
             Path(name).unlink(missing_ok=True)
         _write_through(path.parent)
     except OSError as error:
-        raise ConfigError(
+        raise refused(
+            error,
             f"The master key {path} cannot be made: {error.strerror}.",
             hint="Its folder must be there, be writable for the daemon's user and have room.",
         ) from None
@@ -120,6 +115,11 @@ def _write_through(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _no_folder(folder: Path, error: OSError) -> ConfigError | StorageError:
+    what = f"The folder of the master key {folder} cannot be looked into: {error.strerror}."
+    return refused(error, what, hint=_OWNER)
 
 
 def _wrong_size(what: str, key: bytes) -> ConfigError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -21,7 +22,7 @@ from tests.waiting import wait_for
 from zendeskd import wire
 from zendeskd.connection import Limits, Peer, peer_of
 from zendeskd.control_socket import AlreadyRunning, ControlServer, bind_control_socket
-from zendeskd.errors import ConfigError
+from zendeskd.errors import ConfigError, StorageError
 
 GET_HEALTH = b"GET /api/health HTTP/1.1\r\nhost: zendeskd\r\nconnection: close\r\n\r\n"
 GET_STATUS = GET_HEALTH.replace(b"health", b"status")
@@ -103,6 +104,21 @@ def test_a_folder_that_cannot_be_made_is_refused_with_a_sentence(short_dir: Path
     (short_dir / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         bind_control_socket(short_dir / "file" / "s", environ={})
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_fault_that_passes_is_none_of_the_configuration(is_locked: bool, short_dir: Path) -> None:
+    """Exit code 2 would mean that the service manager never tries again."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + is_locked, before[1]))  # one more file, or none
+    try:
+        with pytest.raises(StorageError, match="cannot be made: Too many open files"):
+            bind_control_socket(short_dir / "s", environ={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    bind_control_socket(short_dir / "s", environ={}).close()
 
 
 def test_a_lock_file_that_is_a_link_is_not_followed(short_dir: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import stat
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.fixtures.stores import NOW, table
-from zendeskd import secrets
+from zendeskd import master_key, secrets
 from zendeskd.db import Database
 from zendeskd.errors import BadRequest, ConfigError, CredentialError, StorageError
 from zendeskd.master_key import KEY_NAME
@@ -185,6 +186,28 @@ def test_a_key_that_cannot_be_read_or_made(tmp_path: Path) -> None:
         open_vault(tmp_path, None)
     with pytest.raises(ConfigError, match="cannot be made"):
         open_vault(tmp_path / "absent", None)
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """The process may open no file more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_fault_that_passes_is_none_of_the_configuration(tmp_path: Path) -> None:
+    """Exit code 2 would mean that the service manager never tries again."""
+    with pytest.raises(StorageError, match="cannot be made: Too many open files"), no_more_files():
+        master_key.make(tmp_path / KEY_NAME)
+    open_vault(tmp_path, None)
+    with pytest.raises(StorageError, match="cannot be read: Too many open files"), no_more_files():
+        master_key.read(tmp_path / KEY_NAME, private=True)
+    with pytest.raises(StorageError, match="cannot be looked into: Too many open files"), no_more_files():
+        master_key.older(tmp_path)
 
 
 # --- what a person enters ---------------------------------------------------------------------------------------------
@@ -449,7 +472,7 @@ def test_the_key_file_is_not_left_half_written(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         open_vault(tmp_path, None)
     assert list(tmp_path.iterdir()) == []
 
