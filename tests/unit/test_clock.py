@@ -189,6 +189,27 @@ def test_a_daily_job_that_ran_is_not_repeated_where_the_clock_goes_back_by_hours
     assert len(called) == 2
 
 
+@pytest.mark.parametrize("back", [timedelta(minutes=5), timedelta(hours=20), timedelta(days=3)])
+def test_what_comes_in_an_hour_comes_in_an_hour_however_the_clock_is_set_back(
+    back: timedelta, clock: CronScheduler, time: FakeClock
+) -> None:
+    called: list[object] = []
+    daily = CronExpression("0 3 * * *", "UTC")
+    clock.put("probe", daily, lambda: called.append(time.now()), next_run=START + timedelta(hours=1))
+    clock.put("named", None, lambda: None, next_run=START + timedelta(hours=1))
+    time.step(seconds=-back.total_seconds())
+    clock.run_pending()
+    assert clock.next_run_of("probe") == START + timedelta(hours=1) - back
+    assert clock.next_run_of("named") == START + timedelta(hours=1)
+    time.advance(minutes=59)
+    clock.run_pending()
+    assert called == []
+    time.advance(minutes=1)
+    clock.run_pending()
+    assert called == [START + timedelta(hours=1) - back]
+    assert clock.next_run_of("probe") == daily.next_after(time.now())
+
+
 def test_a_clock_that_fails_goes_on(time: FakeClock) -> None:
     """Whatever breaks between two jobs must not end the thread that everything hangs on."""
     broken, called = [True], threading.Event()

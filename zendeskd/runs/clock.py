@@ -21,6 +21,7 @@ log = structlog.get_logger("zendeskd.runs.clock")
 
 _FAR: Final = datetime.max.replace(tzinfo=UTC)
 _STEP_BACK_S: Final = 30.0
+_LEAST: Final = timedelta(microseconds=1)
 
 
 class CronJob(schedule.Job):
@@ -155,7 +156,9 @@ class CronScheduler(schedule.Scheduler):
 
     def _notice_step_back(self) -> None:
         """After the host's clock was set back, instants planned on the old time are too far away: plan again. Not
-        where it was set back by less than the schedule's own distance: what ran a moment ago would run twice."""
+        where it was set back by less than the schedule's own distance: what ran a moment ago would run twice. What
+        waits for a while and not for an instant of its schedule (another try, a probe) still waits for as long; what
+        has no schedule waits for the very instant that somebody named."""
         wall, mono = self.now(), self._monotonic()
         then_wall, then_mono = self._seen
         self._seen = (wall, mono)
@@ -168,5 +171,7 @@ class CronScheduler(schedule.Scheduler):
                 again = None if job.cron is None or job.next_run is None else job.cron.next_after(wall)
                 if again is None or job.cron is None or job.next_run is None:
                     continue
+                if job.cron.next_after(job.next_run - _LEAST) != job.next_run:
+                    job.next_run -= lost
                 if lost >= (job.cron.next_after(again) or _FAR) - again:
                     job.next_run = min(job.next_run, again)
