@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fixtures.loopback import FastTime, Loopback, Opened, Reply, Seen, http_date
+from zendeskd.connectors.exchange import TRIES
 from zendeskd.connectors.zendesk import ZendeskConnector
 from zendeskd.errors import CursorInvalid, CursorStuck, NetworkError, PermissionDenied, RunError, ServerError
 from zendeskd.models import Page, Position
@@ -35,6 +36,26 @@ def export(*tickets: dict[str, object], cursor: str | None = "c", end: bool = Tr
 
 def pages(opened: Opened, position: Position | None = None) -> list[Page]:
     return list(opened.source.pages(position or Position("export", since=SINCE)))
+
+
+@pytest.mark.parametrize("second", [Reply({}, 500), Reply(b"<html>"), Reply(raw=b"", close=True)])
+def test_where_no_second_answer_is_to_be_had_the_first_is_kept(second: Reply, loopback: Loopback) -> None:
+    """A page on which tickets cannot be read is asked for again, in case they can the next time."""
+    unreadable = {**ticket(2, 1790000005), "updated_at": "yesterday"}
+    first = export(ticket(1, 1790000000), unreadable, cursor="c1", end=False)
+    last = export(ticket(3, 1790000009), unreadable, cursor="c2")
+    loopback.script = [first, *[second] * TRIES, last]
+    with Opened(loopback) as opened:
+        found = pages(opened)
+    assert [[record.external_id for record in page.records] for page in found] == [["1"], ["3"]]
+    assert [len(page.quarantined) for page in found] == [1, 1]
+    assert len(loopback.seen) == 1 + TRIES + 1, "it asked again, though that had not helped"
+
+
+def test_where_the_second_answer_is_a_refusal_the_run_ends_with_it(loopback: Loopback) -> None:
+    loopback.script = [export({**ticket(1, 1790000000), "updated_at": "yesterday"}), Reply({}, 403)]
+    with Opened(loopback) as opened, pytest.raises(PermissionDenied):
+        pages(opened)
 
 
 def test_a_walk_sends_every_parameter_with_every_cursor(loopback: Loopback) -> None:

@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from zendeskd.connectors.faults import Answer
+from zendeskd.connectors.faults import Answer, is_transient
 from zendeskd.connectors.odd_text import escaped, mask, slices, text_of
-from zendeskd.errors import BadResponse
+from zendeskd.errors import BadResponse, RunError
 from zendeskd.models import CallStats, Link, Page, Quarantined, Record, stamp
 
 INCLUDE: Final = "users,groups,organizations"
@@ -210,12 +210,18 @@ class SecondLook:
         self._helps = True
 
     def at(self, fetch: Callable[[], Page]) -> Page:
-        """The better of two answers, the first if it is good."""
+        """The better of two answers, the first if it is good, or if there is no other to be had."""
         page = fetch()
         if not page.quarantined or not self._helps:
             return page
         self._stats.retries += 1
-        again = fetch()
+        try:
+            again = fetch()
+        except RunError as error:
+            if not is_transient(error):
+                raise
+            self._helps = False
+            return page  # what is good of it must not wait for the next run
         self._helps = len(again.quarantined) < len(page.quarantined)
         return again if self._helps else page
 
