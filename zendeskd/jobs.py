@@ -1,6 +1,6 @@
 """Who runs when and where, as the rest of the daemon sees it: views of the fleet, and what people may ask for.
 
-The work itself is split below: `clock` (when), `workers` (where), `post` (the live state), `dispatch` (from due to
+The work itself is split below: `clock` (when), `workers` (where), `roster` (the live state), `dispatch` (from due to
 done), `performance` (one piece of work).
 """
 
@@ -211,19 +211,18 @@ class Jobs:
         return changed
 
     def stop(self, org: str, system: str, by: str, reason: str | None = None, until: datetime | None = None) -> bool:
-        """No more runs until `start` (or `until`); one going on ends at its next page. -> whether it was active."""
+        """No more runs until `start` (or `until`); one going on ends at its next page. -> whether anything changed."""
         with self._dispatch.commands:
             post = self._post(org, system)
-            was_active = post.integration.is_active
-            if was_active or reason is not None or until is not None:  # a second stop says more, or changes nothing
+            says_more = post.integration.is_active or reason is not None or until is not None
+            if says_more:  # a second stop that does not leaves what the first one said
                 stopped = {"is_active": False, "state": State.STOPPED, "blocked_at": None}
                 self._dispatch.change(post, stopped | {"stopped_by": by, "stop_reason": reason, "stopped_until": until})
             self._dispatch.plan(post, *due_next(post.integration, post.cron, self._now()))
-            self._dispatch.end(post, "stopped")
-            self._dispatch.end_census(post, "stopped")
+            ended = self._dispatch.end(post, "stopped"), self._dispatch.end_census(post, "stopped")
             log.info("stopped", org=org, system=system, by=by, reason=reason)
         self._dispatch.announce(post)
-        return was_active
+        return says_more or ended != (None, None)
 
     def set_interval(self, org: str, system: str, by: str, interval: str) -> bool:
         """Give it another schedule; a run going on is not touched. -> whether it was another one."""

@@ -198,11 +198,26 @@ def test_stop_ends_the_run_and_start_brings_it_back(fleet: Fleet, gate: Callable
     assert jobs.trigger("acme", "zendesk", "ana").joined is False
     fleet.ended()
     assert fleet.idle().state is State.STOPPED
+    assert jobs.stop("acme", "zendesk", "ben", reason="on holiday")
+    assert jobs.view("acme", "zendesk").why == "ben: on holiday"
     assert jobs.start("acme", "zendesk", "ana", interval="*/30 * * * *")
     fleet.ended(count=2)
     view = fleet.idle()
     assert (view.state, view.integration.sync_interval) == (State.IDLE, "*/30 * * * *")
     assert not jobs.start("acme", "zendesk", "ana")
+
+
+def test_a_stop_that_ends_what_a_person_began_changes_something(fleet: Fleet, gate: Callable[..., Gate]) -> None:
+    fleet.add(active=False)
+    step = gate(1)
+    jobs = fleet.start([step], [page(2, end=True)])
+    assert not jobs.stop("acme", "zendesk", "ana")
+    jobs.trigger("acme", "zendesk", "ana")
+    step.wait()
+    assert jobs.stop("acme", "zendesk", "ana")
+    assert fleet.ended(status=RunStatus.CANCELLED).end_reason == "stopped"
+    fleet.idle()
+    assert not jobs.stop("acme", "zendesk", "ana")
 
 
 def test_a_stop_with_an_end_starts_again_by_itself(fleet: Fleet) -> None:
