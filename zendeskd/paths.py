@@ -97,9 +97,11 @@ def default_socket(environ: Mapping[str, str]) -> Path:
 
 
 def make_folder(folder: Path, mode: int) -> None:
-    """Make it, and what is above it, unless it is there: with that mode, whatever the umask. Raises OSError."""
+    """Make it, and what is above it, unless it is there: all with that mode, whatever the umask. Raises OSError."""
     if not folder.is_dir():
-        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        if not folder.parent.exists():
+            make_folder(folder.parent, mode)
+        folder.mkdir(mode=mode, exist_ok=True)
         folder.chmod(mode)
 
 

@@ -83,12 +83,13 @@ def test_credentials_folder() -> None:
 def test_a_folder_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        paths.make_folder(tmp_path / "far" / "run", 0o755)
-        paths.make_folder(tmp_path / "far", 0o755)  # it is there: whoever made it decides
+        (tmp_path / "own").mkdir()
+        paths.make_folder(tmp_path / "own" / "far" / "run", 0o755)
+        paths.make_folder(tmp_path / "own", 0o755)  # it is there: whoever made it decides
     finally:
         os.umask(before)
-    modes = [f"{(tmp_path / name).stat().st_mode & 0o777:o}" for name in ("far/run", "far")]
-    assert modes == ["755", "700"]
+    modes = [f"{(tmp_path / name).stat().st_mode & 0o777:o}" for name in ("own/far/run", "own/far", "own")]
+    assert modes == ["755", "755", "700"]
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         paths.make_folder(tmp_path / "file", 0o755)
