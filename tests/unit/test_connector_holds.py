@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.loopback import FastTime
+from tests.waiting import wait_for
 from zendeskd.connectors.budgets import ACCOUNT, EXPORT, LONGEST_S, Accounts
 from zendeskd.connectors.faults import Answer
 from zendeskd.connectors.holds import Holds
@@ -88,3 +91,26 @@ def test_what_is_over_is_not_kept(file: Path) -> None:
     holds.keep(GLOBEX, EXPORT, time.now() + timedelta(seconds=30))
     assert "acme" not in file.read_text()
     assert holds.of(GLOBEX) == {EXPORT: 30.0}
+
+
+def test_a_disk_that_hangs_holds_up_no_other_account(file: Path) -> None:
+    """A pipe without a reader: to open it for writing lasts until somebody reads."""
+    os.mkfifo(file.with_name(file.name + ".new"))
+    time, asked = FastTime(), threading.Event()
+    accounts = Accounts(time, file)
+    hanging = threading.Thread(target=refused, args=(accounts, 600))
+    hanging.start()
+    try:
+        wait_for(lambda: accounts.of(ACME).enter(EXPORT) is not None, "the account to be left alone")
+
+        def open_another() -> None:
+            accounts.of(GLOBEX)
+            asked.set()
+
+        threading.Thread(target=open_another, daemon=True).start()
+        assert asked.wait(5), "it waits for the disk"
+        assert hanging.is_alive()
+    finally:
+        reader = os.open(file.with_name(file.name + ".new"), os.O_RDONLY | os.O_NONBLOCK)
+        hanging.join(10)
+        os.close(reader)

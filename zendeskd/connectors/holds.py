@@ -29,7 +29,8 @@ class Holds:
 
     def __init__(self, path: Path | None, now: Callable[[], datetime]) -> None:
         self._path, self._now = path, now
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # never held across I/O: whoever opens a source takes it
+        self._writing = threading.Lock()
         self._until = self._read()
 
     def of(self, account: str) -> dict[str, float]:
@@ -48,7 +49,8 @@ class Holds:
                 for name, known in self._until.items()
                 if (left := {one: at for one, at in known.items() if at > now})
             }
-            self._write()  # a lock of this file alone
+        with self._writing:
+            self._write()
 
     def _read(self) -> _File:
         if self._path is None:
@@ -64,11 +66,13 @@ class Holds:
     def _write(self) -> None:
         if self._path is None:
             return
+        with self._lock:  # what the last one to write finds is the newest
+            content = msgspec.json.encode(self._until)
         draft = self._path.with_name(self._path.name + ".new")
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(self._until))
+                file.write(content)
             draft.replace(self._path)
         except OSError as error:
             log.warning("what accounts asked for is not kept", file=str(self._path), error=str(error))
