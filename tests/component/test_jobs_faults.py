@@ -321,7 +321,7 @@ def test_many_that_are_added_are_queued_by_the_clock(fleet: Fleet) -> None:
 def test_a_run_for_which_there_is_no_thread_is_tried_again_and_is_no_bug(fleet: Fleet) -> None:
     fleet.add(active=False)
     jobs = fleet.start([page(1, end=True)], workers=1)
-    before = threading.stack_size(1 << 46)  # the kernel has no room for the stack of another thread
+    before = threading.stack_size(1 << 60)  # the kernel has no room for the stack of another thread
     try:
         jobs.start("acme", "zendesk", "ana")
         row = fleet.ended(status=RunStatus.FAILED)

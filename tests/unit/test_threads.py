@@ -11,13 +11,13 @@ from tests.waiting import wait_for
 from zendeskd.errors import NetworkError
 from zendeskd.threads import Alarms, begin
 
-MOST_OF_THE_ADDRESS_SPACE = 1 << 46
+MORE_THAN_THE_ADDRESS_SPACE = 1 << 60
 
 
 @pytest.fixture
 def no_more_threads() -> Iterator[None]:
     """The kernel has no room for the stack of another thread."""
-    before = threading.stack_size(MOST_OF_THE_ADDRESS_SPACE)
+    before = threading.stack_size(MORE_THAN_THE_ADDRESS_SPACE)
     yield
     threading.stack_size(before)
 
