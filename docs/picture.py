@@ -31,6 +31,7 @@ HERE: Final = Path(__file__).parent
 SIZE: Final = (100, 30)
 FAILURES: Final = 3  # what is called failing
 WITHIN_S: Final = 150.0
+STIR_S: Final = 5.0
 
 _FACES: Final = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 _COMMENTS: Final = re.compile(r"<!--.*?-->\s*", re.DOTALL)
@@ -73,11 +74,8 @@ async def _draw(stage: Stage) -> dict[str, str]:
             stage.client.trigger("initech")
             known = eye.one("initech").consecutive_failures
             await eye.until(lambda n=known: eye.one("initech").consecutive_failures > n, "another failure of initech")
-        await eye.until(lambda: eye.one("hooli").state == "limited", "hooli to be told to wait")
         await eye.until(lambda: eye.progress("acme-us") > 0.1, "the first import of acme-us to get on")
-        for org in ("acme-eu", "soylent", "vandelay", "wayne", "wonka"):
-            stage.client.trigger(org)
-        await eye.until(lambda: eye.progress("acme-eu") > 0 and eye.has("queued"), "acme-eu to run and others to queue")
+        await eye.until(eye.is_all_there, "hooli to wait, tyrell to be partial, acme-eu to run and others to queue")
         overview = eye.svg("zendeskd-tui")
         app.screen.query_one(Grid).move_to(("acme-eu", "zendesk"))
         await pilot.press("enter")
@@ -90,6 +88,7 @@ class _Eye:
 
     def __init__(self, app: Dashboard, pilot: Pilot[int], stage: Stage) -> None:
         self._app, self._pilot, self._stage = app, pilot, stage
+        self._stirs_at = 0.0
 
     def one(self, org: str) -> wire.SyncStatus:
         return self._app.fleet.items[org, "zendesk"]
@@ -100,6 +99,16 @@ class _Eye:
     def progress(self, org: str) -> float:
         run = self.one(org).run
         return 0.0 if run is None else run.progress or 0.0
+
+    def is_all_there(self) -> bool:
+        """At one moment; each of it passes. What passes soonest is stirred up when the rest is there."""
+        if self.one("hooli").state != "limited" or self.one("tyrell").last_status != "partial":
+            return False
+        if time.monotonic() >= self._stirs_at:
+            self._stirs_at = time.monotonic() + STIR_S
+            for org in ("acme-eu", "soylent", "vandelay", "wayne", "wonka"):
+                self._stage.client.trigger(org)
+        return self.progress("acme-eu") > 0 and self.has("queued")
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Raises TimeoutError(what)."""
