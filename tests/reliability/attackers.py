@@ -13,6 +13,7 @@ import random
 import resource
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ TRIGGER = (
     b"POST /api/zendesk/sync-config?organizationId=acme HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n"
     b'{"action":"trigger"}'
 )
+
+_pause = threading.Event()  # never set: the pace of who attacks
 
 
 class Attack:
@@ -50,7 +53,7 @@ class Attack:
         except OSError as error:
             caller.close()
             self.done[type(error).__name__] += 1
-            time.sleep(0.01)
+            _pause.wait(0.01)
             return None
         self.done["connected"] += 1
         return caller
@@ -116,7 +119,7 @@ def trickle(attack: Attack, first: bytes, piece: bytes, count: int) -> None:
                 caller.send(first)
             open_ones.append(caller)
         attack.begun()
-        time.sleep(0.05)
+        _pause.wait(0.05)
         for caller in list(open_ones):
             try:
                 caller.send(piece)
@@ -183,7 +186,7 @@ def deaf(attack: Attack) -> None:
             kept.append(caller)
         elif kept:
             attack.begun()
-            time.sleep(0.05)
+            _pause.wait(0.05)
     for caller in kept:
         caller.close()
 

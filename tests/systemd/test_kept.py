@@ -54,12 +54,12 @@ def the_key_is_handed_over_by_systemd(server: Server) -> None:
     assert server.sh(f"cmp /etc/zendeskd/master.key {loaded}; stat --format=%a /etc/zendeskd/master.key").out == "600\n"
     assert "Permission denied" in server.sh(f"cat {loaded}", user="ana", codes=(1,)).err
     assert "failed" not in server.sh("zendeskd doctor").out
-    server.sh("mv /etc/zendeskd/master.key /root/")
+    server.sh("mv /etc/zendeskd/master.key /srv/")
     server.journal()
     server.sh("systemctl restart zendeskd", codes=(1,))
     assert server.journal().count("status=243/CREDENTIALS") == 1
     assert (server.show("ActiveState"), server.show("NRestarts")) == ("failed", "0")
-    server.sh("mv /root/master.key /etc/zendeskd/; systemctl start zendeskd")
+    server.sh("mv /srv/master.key /etc/zendeskd/; systemctl start zendeskd")
     read_all(server)
 
 
