@@ -52,7 +52,7 @@ def record(number: int, version: int = 1, **fields: object) -> Record:
         "record_type": "ticket",
         "source_version": version,
         "content_hash": raw.encode(),
-        "raw": raw,
+        "raw": raw.encode(),
         "title": f"Ticket {number}",
         "updated_at": f"2026-11-23T10:00:{version % 60:02}.000Z",
     }

@@ -232,7 +232,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
 # --- what a page brings -----------------------------------------------------------------------------------------------
 
 
-class Link(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True, gc=False):
     """A record's reference to another one, which need not be here yet."""
 
     relation: str  # "incident_of", "followup_of", "escalated_to", ...
@@ -241,14 +241,14 @@ class Link(msgspec.Struct, frozen=True):
     target_external_id: str
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """One mapped record. Instants are already in the database's text form (see `stamp`)."""
 
     external_id: str
     record_type: str
     source_version: int  # decides which of two deliveries is newer
     content_hash: bytes  # of everything but what moves without meaning (Zendesk: generated_timestamp)
-    raw: str  # the bytes the source sent; only NUL and lone surrogates are escaped
+    raw: bytes  # what the source sent; UTF-8, which whoever reads a source sees to
     url: str | None = None
     title: str | None = None
     body: str | None = None

@@ -43,7 +43,7 @@ def test_every_column_is_stored(database: Database, pages: RunPages) -> None:
         record_type="ticket",
         source_version=1_700_000_000,
         content_hash=b"\x00\xff",
-        raw='{"id": 7, "subject": "\\u0000 Zürich 🙂"}',
+        raw='{"id": 7, "subject": "\\u0000 Zürich 🙂"}'.encode(),
         url="https://acme.zendesk.com/agent/tickets/7",
         title="Zürich",
         body="two\nlines",
@@ -62,7 +62,7 @@ def test_every_column_is_stored(database: Database, pages: RunPages) -> None:
     assert row == (
         *(1, "acme", "zendesk", "ticket", "7", full.url, "Zürich", "two\nlines", "open", "high", "Jane Doe", "Ann"),
         *("Support", "Initech", '["vip","größe"]', full.created_at, full.updated_at, 1_700_000_000, None, b"\x00\xff"),
-        *(stamp(NOW), stamp(NOW), full.raw),
+        *(stamp(NOW), stamp(NOW), full.raw.decode()),
     )
 
 
@@ -317,7 +317,8 @@ def test_no_record_of_a_removed_organisation_comes_back(database: Database, stor
 @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b", "\udfff", "🙂\0"])
 def test_what_no_database_holds_does_not_cost_the_page(database: Database, pages: RunPages, bad: str) -> None:
     fields = ("url", "title", "body", "status", "priority", "requester", "assignee", "group_name", "customer")
-    poor = record(1, **dict.fromkeys(fields, bad), tags=(bad,), raw=f'"{bad}"', links=(link(bad, bad),))
+    raw = f'"{bad}"'.encode(errors="backslashreplace").decode()
+    poor = record(1, **dict.fromkeys(fields, bad), tags=(bad,), raw=raw, links=(link(bad, bad),))
     quarantined = [Quarantined(raw=bad, reason=bad, external_id=bad)]
     gone = Deletion(external_id=bad, record_type=bad, deleted_at=bad)
     write(pages, [poor, record(2)], cursor=bad, quarantined=quarantined, deletions=[gone])

@@ -77,7 +77,7 @@ class Copy:
 
     def assert_true(self) -> None:
         """Every ticket is here, byte for byte."""
-        truth = {str(number): raw.decode() for number, raw in self.account.tickets().items()}
+        truth = {str(number): raw for number, raw in self.account.tickets().items()}
         assert {number: record.raw for number, record in self.records.items()} == truth
 
 
@@ -342,8 +342,8 @@ def test_the_list_copies_what_it_shows_and_follows_changes_and_deletions(simulat
     copy = Copy(account, time, strategy="list")
     copy.run()
 
-    def shown() -> dict[str, str]:
-        return {str(number): raw.decode() for number, raw in account.listed().items()}
+    def shown() -> dict[str, bytes]:
+        return {str(number): raw for number, raw in account.listed().items()}
 
     assert {number: record.raw for number, record in copy.records.items()} == shown()
     account.forget_requests()

@@ -45,10 +45,9 @@ def slices(body: bytes, masked: bytes, parts: Iterable[bytes]) -> list[bytes]:
     return found
 
 
-def escaped(raw: bytes) -> str:
-    """Text of bytes that are UTF-8 but for surrogates, which become escapes. Raises UnicodeDecodeError otherwise."""
-    text = raw.decode(errors="surrogatepass")
-    return "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text)
+def escaped(raw: bytes) -> bytes:
+    """JSON that is UTF-8 but for surrogates, which become escapes. Raises UnicodeDecodeError otherwise."""
+    return raw.decode(errors="surrogatepass").encode(errors="backslashreplace")
 
 
 def text_of(raw: bytes) -> str:

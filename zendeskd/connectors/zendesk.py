@@ -141,7 +141,7 @@ class ZendeskSource:
         envelope, raws = decode_envelope(answer, _show_many_decoder)
         tickets = self._mapper.map(envelope, raws)
         # shown, though it cannot be mapped: version 0 replaces nothing that is here
-        shown = [Record(one.external_id, "ticket", 0, b"", "{}") for one in tickets.quarantined if one.external_id]
+        shown = [Record(one.external_id, "ticket", 0, b"", b"{}") for one in tickets.quarantined if one.external_id]
         return tickets.records + shown
 
 

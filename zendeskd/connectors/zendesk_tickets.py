@@ -160,10 +160,9 @@ class TicketMapper:
         organizations: dict[int, str],
     ) -> Record:
         try:
-            text = raw.decode()
+            raw.decode()  # the parser passes over what becomes no column
         except UnicodeDecodeError:
-            text = escaped(raw)
-            raw = text.encode()
+            raw = escaped(raw)
         try:
             ticket = _decode_ticket(raw)
             if _has_nul(ticket):
@@ -183,7 +182,7 @@ class TicketMapper:
             "ticket",
             _version(ticket, updated_at),
             _hash(raw, ticket.generated_timestamp, (requester, assignee, group, customer)),
-            text,
+            raw,
             self._agent_url + external_id,
             ticket.subject or _first_words(ticket.description),
             ticket.description,
