@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote, urlsplit
 import peewee
 
 from zendeskd import left_log
+from zendeskd.checkpoints import Checkpoints
 from zendeskd.errors import ConfigError, Damaged, StorageError
 from zendeskd.migrations import runner as migrate
 from zendeskd.open_files import OpenFiles
@@ -35,11 +36,14 @@ _TURN_S: Final = 120
 """How long a thread waits for its turn to write. One turn takes milliseconds; this is a disk that hangs."""
 
 _ROOM_FOR_A_PAGE: Final = 16 * 2**20
-"""As large as the log becomes before it is moved into the file."""
+"""Enough for a page of a thousand tickets and what the file grows by."""
 
 _LOOKS_S: Final = 60.0
 _LOOKS_REST: Final = 60.0  # times as long as one took that the disk ended
 _LOOK_STEPS: Final = 100_000  # of SQLite's virtual machine between two looks at the clock
+
+_LOG_PAGES: Final = 4000
+"""So long may the log become before the commit itself moves it, 64 MB: longer than what `checkpoints` leaves behind."""
 
 _IDLE_MOST: Final = 16
 _PAGE_SIZE: Final = 16_384
@@ -91,6 +95,7 @@ class Database:
         self._turn = threading.Lock()
         self._files = OpenFiles(self.path)
         self._pool = _Pool(self.path, self._files)
+        self._checkpoints = Checkpoints(self._move_log)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -124,6 +129,7 @@ class Database:
             return
         got_turn = self._turn.acquire(timeout=_BUSY_S)
         try:
+            self._checkpoints.stop(_BUSY_S)
             self._pool.shut(writer_too=got_turn, checkpoint=got_turn)
         finally:
             if got_turn:
@@ -147,12 +153,14 @@ class Database:
             with self._mapped(), self._whole(), self._pool.writer() as connection:
                 connection.execute("BEGIN IMMEDIATE")  # a transaction that turns to writing later can fail at once
                 self._files.opened()
+                before = connection.total_changes
                 try:
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
                     self._pool.undo(connection)
                     raise
+                self._checkpoints.wrote(connection.total_changes - before)
             if self.trouble is not None and not self._is_still_full():
                 self.trouble = None
         finally:
@@ -246,6 +254,16 @@ class Database:
             self._is_damaged |= is_damage(error)
             raise self._failed(known) from error
 
+    def _move_log(self) -> bool:
+        """As much of it as no reader needs where it is. -> whether it is long enough for a commit to move the rest.
+        What fails stays in the log, and whoever writes next hears of it."""
+        if self._is_damaged:
+            return False
+        try:
+            return self._pool.move_log() >= _LOG_PAGES
+        except (sqlite3.Error, peewee.PeeweeException, StorageError):
+            return False
+
     def _reads_sound(self, ending: threading.Event) -> bool:
         """A disk that fails to read once looks to SQLite as if the file was damaged (SQLITE_IOERR_CORRUPTFS)."""
         began = time.monotonic()
@@ -296,6 +314,7 @@ class _Pool(peewee.SqliteDatabase):
         self._writer: sqlite3.Connection | None = None
         self._lending = threading.Lock()  # guards the next one
         self._lent_out = 0
+        self._moving = threading.Lock()  # SQLite refuses a second one who moves the log
 
     def lent(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._lent()
@@ -355,12 +374,20 @@ class _Pool(peewee.SqliteDatabase):
             self._end_all(writer_too=True)
         return True
 
+    def move_log(self) -> int:
+        """Move what is in the log into the file while others read and write. -> the log's length in pages. Raises
+        sqlite3.Error, StorageError."""
+        with self._lent() as connection, self._moving:
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return int(pages)
+
     def empty_log(self) -> bool:
         """Move what is in the log into the file. -> whether all of it was. Only for who has the turn."""
         if self._writer is None:
             return False
         try:
-            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with self._moving:
+                busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return False
         return not busy
@@ -414,6 +441,7 @@ class _Pool(peewee.SqliteDatabase):
             connection.execute("PRAGMA synchronous = normal")  # a power cut costs at most pages that are read again
             connection.execute(f"PRAGMA cache_size = {cache_pages}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
             connection.execute("PRAGMA analysis_limit = 400")
         except BaseException:
             connection.close()
