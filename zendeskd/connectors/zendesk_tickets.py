@@ -270,7 +270,7 @@ def _version(ticket: _Ticket, updated_at: str | None) -> int:
 
 def _hash(raw: bytes, generated: int | float | None, names: tuple[str | None, ...]) -> bytes:
     """Of all that means something: `generated_timestamp` moves without any change, names change without the ticket."""
-    start = -1 if generated is None else raw.rfind(b'"generated_timestamp"')
+    start = -1 if generated is None else raw.find(b'"generated_timestamp":')  # in a text the quotes are escaped
     if start < 0:
         digest = sha256(raw)  # modern processors have instructions for it: half the time of BLAKE2
     else:
