@@ -242,7 +242,8 @@ class Link(msgspec.Struct, frozen=True, gc=False):
 
 
 class Record(msgspec.Struct, gc=False):
-    """One mapped record. Instants are already in the database's text form (see `stamp`)."""
+    """One mapped record. Instants are already in the database's text form (see `stamp`); text may still hold what no
+    database does, which the store sees to."""
 
     external_id: str
     record_type: str

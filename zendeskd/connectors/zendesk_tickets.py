@@ -165,8 +165,6 @@ class TicketMapper:
             raw = escaped(raw)
         try:
             ticket = _decode_ticket(raw)
-            if _has_nul(ticket):
-                ticket = _decode_ticket(mask(raw))
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:  # half a surrogate pair
@@ -230,15 +228,10 @@ def instant_of(version: int) -> datetime:
     return datetime.fromtimestamp(version, UTC)
 
 
-def _has_nul(ticket: _Ticket) -> bool:
-    texts = (ticket.description, ticket.subject, ticket.status, ticket.priority, *(ticket.tags or ()))
-    return any("\0" in text for text in texts if text)
-
-
 def _names(raw: msgspec.Raw) -> dict[int, str]:
     """A side-load as id -> name. An entry that cannot be read is left out: it is only a name."""
     try:
-        return {one.id: one.name.replace("\0", "\ufffd") for one in _decode_named(raw) if one.name}
+        return {one.id: one.name for one in _decode_named(raw) if one.name}
     except _UNREADABLE:
         pass
     names = {}
@@ -252,7 +245,7 @@ def _names(raw: msgspec.Raw) -> dict[int, str]:
         except _UNREADABLE:
             continue
         if one.name:
-            names[one.id] = one.name.replace("\0", "\ufffd")
+            names[one.id] = one.name
     return names
 
 
