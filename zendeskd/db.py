@@ -383,13 +383,14 @@ class _Pool(peewee.SqliteDatabase):
 
     def empty_log(self) -> bool:
         """Move what is in the log into the file. -> whether all of it was. Only for who has the turn."""
-        if self._writer is None:
+        if self._writer is None or not self._moving.acquire(timeout=_BUSY_S):
             return False
         try:
-            with self._moving:
-                busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return False
+        finally:
+            self._moving.release()
         return not busy
 
     def shut(self, *, writer_too: bool, checkpoint: bool) -> None:
