@@ -127,7 +127,9 @@ def shares(database: Path) -> tuple[float, float, float]:
     """-> bytes a record, and the parts of them that are indexes and the search index."""
     with contextlib.closing(sqlite3.connect(database)) as db:
         (records,) = db.execute("SELECT count(*) FROM flow_records").fetchone()
-        sizes = dict(db.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate = TRUE GROUP BY name"))
+        (page_size,) = db.execute("PRAGMA page_size").fetchone()
+        pages = db.execute("SELECT name, pageno FROM dbstat WHERE aggregate = TRUE")  # its sum of bytes is 32 bits wide
+        sizes = {name: count * page_size for name, count in pages}
         indexes = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")]
     whole = sum(sizes.values())
     search = sum(size for name, size in sizes.items() if name.startswith("flow_records_fts"))

@@ -36,16 +36,16 @@ _TURN_S: Final = 120
 """How long a thread waits for its turn to write. One turn takes milliseconds; this is a disk that hangs."""
 
 _ROOM_FOR_A_PAGE: Final = 16 * 2**20
-"""Enough for a page of a thousand tickets and what the file grows by."""
+"""As large as the log becomes before it is moved into the file."""
 
 _LOOKS_S: Final = 60.0
 _LOOKS_REST: Final = 60.0  # times as long as one took that the disk ended
 _LOOK_STEPS: Final = 100_000  # of SQLite's virtual machine between two looks at the clock
 
-_LOG_PAGES: Final = 4000
-"""So long may the log become before the commit itself moves it, 64 MB: longer than what `checkpoints` leaves behind."""
-
 _IDLE_MOST: Final = 16
+_COUNTED: Final = 2**32 - 1
+"""SQLite's count of changes begins anew behind it."""
+
 _PAGE_SIZE: Final = 16_384
 """With records of 2.6 KB half as many rows again a second as with SQLite's own 4096."""
 
@@ -119,6 +119,7 @@ class Database:
             self._pool.shut(writer_too=True, checkpoint=False)
             raise
         self.trouble, self._is_damaged, self._look_at = None, False, 0.0
+        self._checkpoints.start()
 
     def close(self) -> None:
         """Move the log into the file and end every idle connection; one that is lent out ends when it comes back.
@@ -129,8 +130,8 @@ class Database:
             return
         got_turn = self._turn.acquire(timeout=_BUSY_S)
         try:
-            self._checkpoints.stop(_BUSY_S)
-            self._pool.shut(writer_too=got_turn, checkpoint=got_turn)
+            alone = self._checkpoints.stop(_BUSY_S) and got_turn
+            self._pool.shut(writer_too=alone, checkpoint=alone)
         finally:
             if got_turn:
                 self._turn.release()
@@ -156,12 +157,14 @@ class Database:
                 before = connection.total_changes
                 try:
                     yield connection
+                    if not self._checkpoints.rest(_TURN_S):
+                        raise self._failed(hung(_TURN_S))
                     connection.execute("COMMIT")
                 except BaseException:
                     self._pool.undo(connection)
                     raise
-                self._checkpoints.wrote(connection.total_changes - before)
-            if self.trouble is not None and not self._is_still_full():
+                self._checkpoints.wrote((connection.total_changes - before) & _COUNTED)
+            if self.trouble is not None and not self._checkpoints.failed and not self._is_still_full():
                 self.trouble = None
         finally:
             self._turn.release()
@@ -230,6 +233,8 @@ class Database:
         if self._is_damaged:
             raise self._failed(CORRUPT)
         loss = self._files.loss()
+        if loss is not None:
+            self._checkpoints.rest(_BUSY_S)
         if loss == "log gone" and self._pool.begin_anew():
             loss = None
         if loss is None:
@@ -255,14 +260,15 @@ class Database:
             raise self._failed(known) from error
 
     def _move_log(self) -> bool:
-        """As much of it as no reader needs where it is. -> whether it is long enough for a commit to move the rest.
-        What fails stays in the log, and whoever writes next hears of it."""
-        if self._is_damaged:
-            return False
+        """-> whether the disk took it. If not it stays in the log, and `trouble` says why until it does. The last room
+        on a disk is left to the log, where small writes still fit when the file cannot grow any more."""
         try:
-            return self._pool.move_log() >= _LOG_PAGES
-        except (sqlite3.Error, peewee.PeeweeException, StorageError):
+            with self._mapped():
+                if not self._is_damaged and self._has_room():
+                    self._pool.move_log()
+        except StorageError:
             return False
+        return True
 
     def _reads_sound(self, ending: threading.Event) -> bool:
         """A disk that fails to read once looks to SQLite as if the file was damaged (SQLITE_IOERR_CORRUPTFS)."""
@@ -288,12 +294,13 @@ class Database:
 
     def _is_still_full(self) -> bool:
         """The few bytes of a run's end fit where a page did not."""
-        if self.trouble != FULL.word:
-            return False
+        return self.trouble == FULL.word and not self._has_room()
+
+    def _has_room(self) -> bool:
         try:
-            return shutil.disk_usage(self.path.parent).free < _ROOM_FOR_A_PAGE
+            return shutil.disk_usage(self.path.parent).free >= _ROOM_FOR_A_PAGE
         except OSError:
-            return False
+            return True
 
     def _failed(self, trouble: Trouble) -> StorageError:
         self.trouble = trouble.word
@@ -312,9 +319,9 @@ class _Pool(peewee.SqliteDatabase):
         self._path, self._files = path, files
         self._idle: deque[sqlite3.Connection] = deque()
         self._writer: sqlite3.Connection | None = None
+        self._mover: sqlite3.Connection | None = None
         self._lending = threading.Lock()  # guards the next one
         self._lent_out = 0
-        self._moving = threading.Lock()  # SQLite refuses a second one who moves the log
 
     def lent(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._lent()
@@ -374,27 +381,26 @@ class _Pool(peewee.SqliteDatabase):
             self._end_all(writer_too=True)
         return True
 
-    def move_log(self) -> int:
-        """Move what is in the log into the file while others read and write. -> the log's length in pages. Raises
-        sqlite3.Error, StorageError."""
-        with self._lent() as connection, self._moving:
-            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        return int(pages)
+    def move_log(self) -> None:
+        """Move what no reader needs in the log into the file while others read and write. One thread, by a connection
+        of its own: after a loss no reader's can be opened anew. Raises sqlite3.Error, StorageError."""
+        if self._mover is None:
+            self._mover = self._new_in_place(_READER_CACHE)
+        self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def empty_log(self) -> bool:
         """Move what is in the log into the file. -> whether all of it was. Only for who has the turn."""
-        if self._writer is None or not self._moving.acquire(timeout=_BUSY_S):
+        if self._writer is None:
             return False
         try:
             busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return False
-        finally:
-            self._moving.release()
         return not busy
 
     def shut(self, *, writer_too: bool, checkpoint: bool) -> None:
-        """End what is idle. `writer_too`: this thread has the turn; `checkpoint`: move the log into the file first."""
+        """End what is idle. `writer_too`: this thread has the turn and nothing is being moved; `checkpoint`: move the
+        log into the file first."""
         if checkpoint and self._writer is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA optimize")
@@ -409,6 +415,9 @@ class _Pool(peewee.SqliteDatabase):
             _end(self._writer)
             self._writer = None
             self._files.log_closed()
+        if writer_too and self._mover is not None:
+            _end(self._mover)
+            self._mover = None
         while self._idle:
             with contextlib.suppress(IndexError):  # a reader may take the last one at this moment
                 _end(self._idle.pop())
@@ -422,10 +431,7 @@ class _Pool(peewee.SqliteDatabase):
             return self._writer
         with contextlib.suppress(IndexError):
             return self._idle.pop()
-        loss = self._files.loss()
-        if loss is not None:  # those that are open still read what was there; a new one would open another log
-            raise LOSSES[loss].of(self._path)
-        return self._new(_READER_CACHE)
+        return self._new_in_place(_READER_CACHE)
 
     def _close(self, conn: sqlite3.Connection) -> None:
         if conn is self._writer:
@@ -435,6 +441,12 @@ class _Pool(peewee.SqliteDatabase):
         else:
             _end(conn)
 
+    def _new_in_place(self, cache_pages: int) -> sqlite3.Connection:
+        loss = self._files.loss()
+        if loss is not None:  # those that are open still read what was there; a new one would open another log
+            raise LOSSES[loss].of(self._path)
+        return self._new(cache_pages)
+
     def _new(self, cache_pages: int) -> sqlite3.Connection:
         connection: sqlite3.Connection = super()._connect()  # type: ignore[misc]
         try:
@@ -442,7 +454,6 @@ class _Pool(peewee.SqliteDatabase):
             connection.execute("PRAGMA synchronous = normal")  # a power cut costs at most pages that are read again
             connection.execute(f"PRAGMA cache_size = {cache_pages}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
             connection.execute("PRAGMA analysis_limit = 400")
         except BaseException:
             connection.close()

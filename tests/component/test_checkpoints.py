@@ -11,7 +11,6 @@ import pytest
 
 from tests.waiting import wait_for
 from zendeskd import checkpoints
-from zendeskd import db as db_module
 from zendeskd.db import Database
 
 ROWS = 50
@@ -50,6 +49,11 @@ def moved(db: Database) -> int:
         connection.close()
 
 
+def count(db: Database) -> int:
+    with db.reading() as connection:
+        return int(connection.execute("SELECT count(*) FROM notes").fetchone()[0])
+
+
 def movers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "checkpoints"]
 
@@ -64,26 +68,51 @@ def test_what_was_written_moves_without_another_commit(db: Database) -> None:
     assert len(movers()) == 1
 
 
-def test_the_log_stays_bounded_while_somebody_writes_on_and_on(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    db.close()
-    monkeypatch.setattr(db_module, "_LOG_PAGES", 100)
-    db.open()
+def test_a_commit_waits_for_the_move_before_it(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So nobody writes faster than the disk takes it."""
+    begun, may_end = threading.Event(), threading.Event()
+    move = db._pool.move_log
+
+    def slow() -> None:
+        begun.set()
+        assert may_end.wait(10)
+        move()
+
+    monkeypatch.setattr(db._pool, "move_log", slow)
+    write(db, ROWS)
+    assert begun.wait(5)
+    writer = threading.Thread(target=write, args=(db, 1))
+    writer.start()
+    wait_for(lambda: db._turn.locked() and db._checkpoints._changed._waiters, "the writer to wait")  # type: ignore[attr-defined]
+    assert count(db) == ROWS
+    may_end.set()
+    writer.join(10)
+    assert count(db) == ROWS + 1
+
+
+def test_the_log_stays_as_short_as_sqlite_keeps_it(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly the disk takes what is moved."""
+    move = db._pool.move_log
+
+    def slow() -> None:
+        threading.Event().wait(0.01)
+        move()
+
+    monkeypatch.setattr(db._pool, "move_log", slow)
     for _ in range(60):
-        write(db, ROWS)  # at least 100 pages
-    assert db.sizes()[1] < 1000 * 16_384
+        write(db, ROWS)  # a megabyte
+    assert moved(db) >= 30 * ROWS
+    assert db.sizes()[1] < 1500 * 16_384
 
 
 def test_without_a_thread_the_commits_move_it(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_more(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    db.close()
-    monkeypatch.setattr(db_module, "_LOG_PAGES", 100)
-    db.open()
     with monkeypatch.context() as no_threads:
         no_threads.setattr(threading.Thread, "start", no_more)
-        write(db, 3 * ROWS)
-        assert moved(db) == 3 * ROWS
+        write(db, 25 * ROWS)
+        assert moved(db) == 25 * ROWS
         write(db, ROWS)
     write(db, ROWS)
     wait_for(movers, "a thread, as there is one to be had again")
@@ -94,6 +123,8 @@ def test_its_thread_ends_with_the_database_and_begins_again_with_it(db: Database
         write(db, ROWS)
         wait_for(movers, "the thread")
         db.close()
+        assert movers() == []
+        db._checkpoints.wrote(ROWS)  # by somebody who had the turn all the time
         assert movers() == []
         db.open()
 
@@ -118,16 +149,39 @@ def test_nothing_is_moved_into_a_file_that_is_damaged(db: Database, monkeypatch:
     assert moved(db) == -1  # not even the table is there
 
 
-def test_a_disk_that_refuses_leaves_it_in_the_log(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = threading.Event()
-
-    def refused() -> int:
-        tried.set()
-        raise sqlite3.OperationalError("database or disk is full")
+def test_a_disk_that_does_not_take_it_is_told_until_it_does(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        raise error
 
     with monkeypatch.context() as refusing:
         refusing.setattr(db._pool, "move_log", refused)
         write(db, ROWS)
-        assert tried.wait(5)
+        wait_for(lambda: db.trouble == "I/O error", "the trouble")
+        write(db, 1)  # the log takes it
+        assert db.trouble == "I/O error"
+    write(db, ROWS)
+    wait_for(lambda: moved(db) == 2 * ROWS + 1, "the file to have it")
+    wait_for(lambda: not db._checkpoints.failed, "the end of the move")
+    write(db, 1)
+    assert db.trouble is None
+
+
+def test_the_last_room_on_a_disk_is_left_to_the_log(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zendeskd.db._ROOM_FOR_A_PAGE", 2**62)
+    write(db, ROWS)
+    wait_for(lambda: db._checkpoints._rows == 0 and db._checkpoints.rest(1), "the turn of the thread")
+    assert moved(db) == -1
+
+
+def test_a_bug_in_a_move_ends_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug() -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(db._pool, "move_log", bug)
+        write(db, ROWS)
+        wait_for(lambda: db._checkpoints.failed, "the bug")
     write(db, ROWS)
     wait_for(lambda: moved(db) == 2 * ROWS, "the file to have it")

@@ -165,6 +165,44 @@ def test_a_text_about_generated_timestamps_does_not_hide_a_change() -> None:
     assert one(first).content_hash != one(second).content_hash
 
 
+MOVED = (  # what was sent before and after; whether the timestamp alone is another
+    ('"generated_timestamp":1700000000,"x":1', '"generated_timestamp":1700000001,"x":1', True),
+    ('"x":1,"generated_timestamp":1700000000', '"x":1,"generated_timestamp":1700000001', True),
+    ('"generated_timestamp" :\n 1700000000 ,"x":1', '"generated_timestamp" :\n 1700000001 ,"x":1', True),
+    ('"generated_timestamp":1700000000,"x":1', '"generated_timestamp":1700000000,"x":2', False),
+    ('"generated_timestamp":1.7e9,"x":1,"y":1700000000', '"generated_timestamp":1.7e9,"x":2,"y":1700000000', False),
+    (
+        '"data":{"generated_timestamp":5},"x":1,"generated_timestamp":1700000000',
+        '"data":{"generated_timestamp":5},"x":2,"generated_timestamp":1700000000',
+        False,
+    ),
+    (
+        '"data":{"generated_timestamp":17000000001},"x":1,"generated_timestamp":1700000000',
+        '"data":{"generated_timestamp":17000000001},"x":2,"generated_timestamp":1700000000',
+        False,
+    ),
+    ('"subject":"generated_timestamp","x":1', '"subject":"generated_timestamp","x":2', False),
+)
+
+
+@pytest.mark.parametrize(("before", "after", "is_same"), MOVED)
+def test_nothing_but_the_timestamp_may_move_unnoticed(before: str, after: str, is_same: bool) -> None:
+    first, second = (
+        mapped(f'{{"tickets":[{{"id":7,"updated_at":"2026-09-21T10:00:00Z",{fields}}}]}}'.encode()).records[0]
+        for fields in (before, after)
+    )
+    assert (first.content_hash == second.content_hash) == is_same
+
+
+def test_names_do_not_run_together() -> None:
+    ticket = {**BASE, "requester_id": 1, "assignee_id": 2}
+    pairs = (("A\0B", "C"), ("A", "B\0C"), ("A", ""), ("", "A"))
+    hashes = {
+        one(ticket, users=[{"id": 1, "name": first}, {"id": 2, "name": second}]).content_hash for first, second in pairs
+    }
+    assert len(hashes) == len(pairs)
+
+
 # --- what cannot be mapped --------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ are normal. Speed matters here, a first import is millions of tickets: no regula
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -263,16 +264,26 @@ def _version(ticket: _Ticket, updated_at: str | None) -> int:
 
 def _hash(raw: bytes, generated: int | float | None, names: tuple[str | None, ...]) -> bytes:
     """Of all that means something: `generated_timestamp` moves without any change, names change without the ticket."""
-    start = -1 if generated is None else raw.find(b'"generated_timestamp":')  # in a text the quotes are escaped
-    if start < 0:
-        digest = sha256(raw)  # modern processors have instructions for it: half the time of BLAKE2
-    else:
-        value = b"%d" % int(generated or 0)
-        end = raw.find(value, start)
-        digest = sha256(raw[:start])
-        digest.update(raw[end + len(value) :] if end >= 0 else raw[start:])
-    digest.update("\0".join([name or "" for name in names]).encode())
+    digest = sha256()  # modern processors have instructions for it: half the time of BLAKE2
+    start, end = _moving(raw, generated)
+    digest.update(raw[:start])
+    digest.update(raw[end:])
+    digest.update(msgspec.json.encode(names))
     return digest.digest()[:_HASH_BYTES]
+
+
+def _moving(raw: bytes, generated: int | float | None) -> tuple[int, int]:
+    """From where to where the key and its value stand; nowhere if they are not there in so many words. In a text its
+    quotes would be escaped."""
+    if generated is None:
+        return 0, 0
+    told = b'"generated_timestamp":%d' % generated
+    start = raw.find(told)
+    end = start + len(told)
+    if start >= 0 and raw[end : end + 1] in (b",", b"}"):
+        return start, end
+    spaced = re.search(rb'"generated_timestamp"\s*:\s*%d(?=[\s,}])' % generated, raw)
+    return spaced.span() if spaced else (0, 0)
 
 
 def _instant(text: str | None) -> str | None:

@@ -72,7 +72,7 @@ def _upsert(rows: int) -> str:
     return sql
 
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 250
 """Rows of one statement. Between two of them other threads take the interpreter's lock: with one a row, the thread that
 fetches the next page takes it a thousand times a page, and this one waits for it as often."""
 
