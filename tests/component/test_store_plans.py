@@ -111,7 +111,7 @@ def test_nothing_that_grows_is_scanned_or_sorted(
     filled: Store, database: Database, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "many hits" in name:
-        monkeypatch.setattr(records_module, "FEW_HITS", 0)
+        monkeypatch.setattr(records_module, "MANY_HITS", 0)
     plans = plans_of(database, lambda: ASKED[name](filled))
     scans = [step for step in plans if re.fullmatch(r"SCAN t1", step)]
     sorts = [step for step in plans if "TEMP B-TREE" in step]

@@ -70,10 +70,15 @@ def test_pages_follow_each_other_without_gap_or_repetition(many: Store, limit: i
     assert every(many, limit, query="refund", org="acme") == ["20", "10", "0"]
 
 
-@pytest.mark.parametrize("few", [0, 50_000])
-def test_what_narrows_a_list(many: Store, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    """Both ways of searching, for few hits and for many, find the same."""
-    monkeypatch.setattr(records_module, "FEW_HITS", few)
+SORTED, WALKED, LOOKED_UP = {}, {"SOME_HITS": 0, "FEW_HITS": 0}, {"SOME_HITS": 0, "FEW_HITS": 0, "MANY_HITS": 0}
+WALKED_THEN_SORTED = {"SOME_HITS": 0, "_STEP": 2, "WALK_MOST": 4}
+
+
+@pytest.mark.parametrize("how", [SORTED, WALKED, WALKED_THEN_SORTED, LOOKED_UP])
+def test_what_narrows_a_list(many: Store, monkeypatch: pytest.MonkeyPatch, how: dict[str, int]) -> None:
+    """All ways of searching, for few hits and for many, find the same."""
+    for name, value in how.items():
+        monkeypatch.setattr(records_module, name, value)
     assert every(many, 50, org="acme", deleted=True) == ["5", "4"]
     assert len(every(many, 50, org="acme", deleted=False)) == 28
     assert every(many, 50, tag="vip") == [n for n in NEWEST if int(n) % 2]
@@ -101,9 +106,19 @@ def test_several_organisations_are_one_list(
     assert every(many, limit, org=["acme", "globex"], query="refund") == [
         name for name in together if int(name) >= 100 or int(name) % 10 == 0
     ]
-    monkeypatch.setattr(records_module, "FEW_HITS", 0)
+    for name in ("SOME_HITS", "FEW_HITS", "MANY_HITS"):
+        monkeypatch.setattr(records_module, name, 0)
+        assert len(every(many, limit, org=["acme", "globex"], query="refund")) == 8
     assert len(every(many, limit, org=["acme", "globex"], query="refund", deleted=False)) == 8
     assert len(every(many, limit, org=["acme", "hooli"], system="zendesk")) == 35
+
+
+def test_a_search_fills_its_pages_where_the_hits_lie_far_back(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WALKED_THEN_SORTED.items():
+        monkeypatch.setattr(records_module, name, value)
+    rows, after = many.records.list(query="refund", org="acme", limit=2)
+    assert [row.external_id for row in rows] == ["20", "10"]
+    assert [row.external_id for row in many.records.list(query="refund", org="acme", after=after)[0]] == ["0"]
 
 
 def test_one_call_looks_at_a_bounded_number_and_goes_on(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
