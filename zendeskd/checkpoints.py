@@ -86,10 +86,14 @@ class Checkpoints:
                     self._is_moving, self._failed = False, not went_well
                     self._changed.notify_all()
 
+    def _is_left(self) -> bool:
+        """Whether this thread is no more the one: a move that hung may end after the next `start`."""
+        return self._is_over or self._thread is not threading.current_thread()
+
     def _begins(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._is_due or self._is_over)
-            if self._is_over:
+            self._changed.wait_for(lambda: self._is_due or self._is_left())
+            if self._is_left():
                 return False
             self._is_due, self._is_moving, self._rows = False, True, 0
             return True
