@@ -31,7 +31,9 @@ HERE: Final = Path(__file__).parent
 SIZE: Final = (100, 30)
 FAILURES: Final = 3  # what is called failing
 WITHIN_S: Final = 150.0
-STIR_S: Final = 5.0
+STIR_S: Final = 2.0
+CROWD: Final = ("acme-us", "stark", "soylent", "vandelay", "wayne", "wonka")  # more than there are workers
+LATENCY_S: Final = 2.0  # of the crowd's answers, so that some are seen queued
 
 _FACES: Final = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 _COMMENTS: Final = re.compile(r"<!--.*?-->\s*", re.DOTALL)
@@ -101,14 +103,28 @@ class _Eye:
         return 0.0 if run is None else run.progress or 0.0
 
     def is_all_there(self) -> bool:
-        """At one moment; each of it passes. What passes soonest is stirred up when the rest is there."""
-        if self.one("hooli").state != "limited" or self.one("tyrell").last_status != "partial":
-            return False
+        """At one moment; each of it passes, so what is not there is brought about again."""
         if time.monotonic() >= self._stirs_at:
             self._stirs_at = time.monotonic() + STIR_S
-            for org in ("acme-eu", "soylent", "vandelay", "wayne", "wonka"):
+            self._stir()
+        is_struck = self.one("hooli").state == "limited" and self.one("tyrell").last_status == "partial"
+        return is_struck and self.progress("acme-eu") > 0 and self.has("queued")
+
+    def _stir(self) -> None:
+        if self.one("hooli").state == "idle":
+            self._strike("hooli")
+        if self.one("tyrell").state == "idle" and self.one("tyrell").last_status != "partial":
+            self._strike("tyrell")
+        if self.progress("acme-eu") > 0:
+            for org in CROWD:
+                self._stage.accounts[org].latency_s = LATENCY_S
                 self._stage.client.trigger(org)
-        return self.progress("acme-eu") > 0 and self.has("queued")
+
+    def _strike(self, org: str) -> None:
+        """A run that meets what is wrong with the organisation."""
+        self._stage.accounts[org].clear_faults()
+        self._stage.trouble(next(player for player in FLEET if player.org == org))
+        self._stage.client.trigger(org)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Raises TimeoutError(what)."""

@@ -136,12 +136,12 @@ class Workers:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the workers to finish what they do. -> whether all did."""
-        until = self._monotonic() + timeout_s
+        until = time.monotonic() + timeout_s  # as `Thread.join` measures it
         with self._changed:
             threads = [*self._threads, *self._spares]
         for thread in threads:
             if thread.ident is not None:
-                thread.join(max(0.0, until - self._monotonic()))
+                thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
     def pulse(self) -> None:
