@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -18,7 +19,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from dashboard import key_times, quantiles
 from processes import Account, Daemon, cpu_s, machine, peak_mb, simulator
+from terminal import terminal
 
 from zendeskd import wire
 from zendeskd.client import Client
@@ -50,6 +53,27 @@ class Calls(threading.Thread):
         self._over.set()
         self.join()
         self._client.close()
+
+
+class Looking(threading.Thread):
+    """Somebody at the dashboard who goes down and up the list, until `stop`."""
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__()
+        self._socket, self._over = socket, threading.Event()
+        self.is_there = threading.Event()
+        self.took: list[float] = []
+
+    def run(self) -> None:
+        with terminal(sys.executable, "-m", "zendeskd.tui.program", "--socket", str(self._socket)) as shown:
+            shown.found(rb"account-1")
+            self.is_there.set()
+            while not self._over.is_set():
+                self.took += key_times(shown, [b"j"] * 10 + [b"k"] * 9, rb"(account-\d+): ")
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
@@ -105,6 +129,15 @@ def together(folder: Path, options: argparse.Namespace) -> None:
             used = cpu_s(daemon.process.pid) - before
             runs = [run for run in runs_of(daemon, "schedule", many) if instant(run.started_at) >= minute]
             peak = peak_mb(daemon.process.pid)
+            looking = Looking(daemon.socket)
+            looking.start()
+            assert looking.is_there.wait(20), "the dashboard does not come up"
+            next_minute = (int(time.time()) // 60 + 1) * 60
+            _pause.wait(next_minute - time.time())
+            looking.took.clear()
+            wait_until(lambda: all_due_ran(daemon, next_minute), 55)
+            looking.stop()
+            seen = max(instant(run.synced_at) for run in runs_of(daemon, "schedule", many)) - next_minute
         finally:
             daemon.stop()
     wall = max(instant(run.synced_at) for run in runs) - minute
@@ -120,6 +153,10 @@ def together(folder: Path, options: argparse.Namespace) -> None:
         ordered = sorted(took)
         p50, p99 = (ordered[int(len(ordered) * part)] for part in (0.5, 0.99))
         print(f"  {name} over the socket meanwhile: p50 {p50:.1f} ms, p99 {p99:.1f} ms, {len(took)} calls")
+    print(
+        f"  with the dashboard open: {seen:.1f} s; a key p50 / p95 / worst {quantiles(looking.took)} ms, "
+        f"{len(looking.took)} keys"
+    )
 
 
 def idle(folder: Path, many: int, seconds: float) -> None:
