@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,10 @@ from zendeskd.errors import (
 from zendeskd.models import CallStats, Integration, Page, PageCounts, Quarantined, RunResult, RunStatus
 
 
+class Ready(NamedTuple):
+    page: Page
+
+
 class ListStore:
     """Keeps the pages it is given; fails on the page whose number is `fails_at`."""
 
@@ -30,7 +35,11 @@ class ListStore:
         self.pages: list[Page] = []
         self.fails_at = fails_at
 
-    def write_page(self, page: Page, calls: CallStats, now: datetime) -> PageCounts:
+    def prepare(self, page: Page) -> Ready:
+        return Ready(page)
+
+    def write_page(self, prepared: Ready, calls: CallStats, now: datetime) -> PageCounts:
+        page = prepared.page
         if len(self.pages) + 1 == self.fails_at:
             raise StorageError("The disk is full.")
         self.pages.append(page)
