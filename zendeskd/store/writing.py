@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import peewee
-from peewee import EXCLUDED, SQL, Cast
+from peewee import EXCLUDED, SQL
 
 from zendeskd.models import Deletion, PageCounts, Record
 from zendeskd.store import search
@@ -21,6 +21,8 @@ from zendeskd.store.edge import json_text, text
 from zendeskd.store.prepared import COLUMNS, Prepared, Row
 
 _SCOPE: Final = ("organization_id", "source_system", "record_type")
+_SHARED: Final = (*_SCOPE, "first_synced_at", "synced_at")
+"""Those of a record's columns that are the same for all of a page."""
 _KEY: Final = (*_SCOPE, "external_id")
 _FIXED: Final = {"id", "first_synced_at", *_KEY}
 
@@ -53,24 +55,17 @@ _LINK: Final = (
 
 
 def _upsert(rows: int) -> str:
-    """A statement for so many at once. Its parameters: the scope, now, and of each row its id and `COLUMNS`. What the
-    source sent comes as its own bytes: to make a string of them and bytes again would cost a tenth of a sync."""
+    """A statement for so many at once: of each `_SHARED`, its id and `COLUMNS`. What the source sent comes as its own
+    bytes: to make a string of them and bytes again would cost a tenth of a sync."""
     table = t.FlowRecord
-    fields = list(table._meta.sorted_fields)
-    shared = {name: 1 + at for at, name in enumerate(_SCOPE)} | {"first_synced_at": 4, "synced_at": 4}
-    own = {name: at for at, name in enumerate(("id", *COLUMNS))}
-
-    def parameter(row: int, name: str) -> Any:
-        node = SQL(f"?{shared[name] if name in shared else 5 + row * len(own) + own[name]}")
-        return Cast(node, "TEXT") if name == "raw" else node
-
+    fields = [table._meta.columns[name] for name in (*_SHARED, "id", *COLUMNS)]
     changing = {
         getattr(table, field.name): getattr(EXCLUDED, field.column_name)
         for field in fields
         if field.column_name not in _FIXED
     }
-    values = [[parameter(row, field.column_name) for field in fields] for row in range(rows)]
-    query = table.insert_many(values, fields=fields).on_conflict(
+    one = [SQL("CAST(? AS TEXT)" if field.column_name == "raw" else "?") for field in fields]
+    query = table.insert_many([one] * rows, fields=fields).on_conflict(
         conflict_target=[getattr(table, name) for name in _KEY],
         update=changing,
         where=EXCLUDED.source_version >= table.source_version,
@@ -211,14 +206,13 @@ class _Batch:
         self._link([row.record for row in new], [row.record for _, row in moved])
 
     def _upsert(self, rows: list[tuple[int, Row]]) -> None:
-        shared = (*self._scope, self._now)
+        shared = (*self._scope, self._now, self._now)
         if len(rows) < _AT_ONCE:
             self._connection.executemany(_UPSERT, ((*shared, row_id, *row.values) for row_id, row in rows))
             return
-        values: list[Any] = [*shared]
+        values: list[Any] = []
         for row_id, row in rows:
-            values.append(row_id)
-            values += row.values
+            values += (*shared, row_id, *row.values)
         self._connection.execute(_UPSERT_MANY, values)
 
     def _next_id(self) -> int:
