@@ -40,7 +40,8 @@ START_WITHIN_S: Final = 30.0
 _LOCK_NAME: Final = "zendeskd.lock"
 _BEAT_S: Final = 5.0
 _READY: Final = b"READY"
-_M_MMAP_THRESHOLD: Final = -3  # malloc.h of glibc
+_M_TRIM_THRESHOLD: Final = -1  # malloc.h of glibc
+_M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 
 EXIT_OK: Final = 0
@@ -235,11 +236,13 @@ def _tune_malloc() -> None:
     100,000 tickets, again and again, grew the process to four times its size. And once a large block was freed it takes
     the next ones from the heap, in whose holes a third of the memory stayed after a quarter of an hour: the threshold
     is held where whole pages go back to the system, and not the pieces they come in, which would cost a fault for each
-    4 KiB. Other C libraries have no such call."""
+    4 KiB. The end of a heap goes back when it is as long as the records of a page, not at 128 KiB, which would have the
+    system clear the memory for each page's records anew. Other C libraries have no such call."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 2)
         libc.mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
+        libc.mallopt(_M_TRIM_THRESHOLD, 8 * 1024 * 1024)
 
 
 def _watch(assembly: Assembly, wishes: _Wishes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from zendeskd.cancel import CancelToken
 from zendeskd.errors import Cancelled, CursorInvalid, CursorStuck, RunError
@@ -25,15 +25,30 @@ class PageSource(Protocol):
     def pages(self, position: Position) -> Iterator[Page]: ...
 
 
-class PageStore(Protocol):
+class Prepared(Protocol):
+    """A page that a store has made ready to be written."""
+
+    @property
+    def page(self) -> Page: ...
+
+
+P = TypeVar("P", bound=Prepared)
+T = TypeVar("T")
+
+
+class PageStore(Protocol[P]):
     """The writing side. One call, one transaction: records, links, search index, cursor and counters together."""
 
-    def write_page(self, page: Page, calls: CallStats, now: datetime) -> PageCounts:
+    def prepare(self, page: Page) -> P:
+        """What can be done before it is the page's turn. Called by the thread that fetches; touches no database."""
+
+    def write_page(self, prepared: P, calls: CallStats, now: datetime) -> PageCounts:
         """Store a page of the run this store was opened for. Raises StorageError with nothing of the page stored."""
 
 
-Ahead = Callable[[Iterator[Page], CancelToken], Iterator[Page]]
-"""Fetches the next page while this one is written; raises Cancelled in the consumer at once."""
+class Ahead(Protocol):
+    def __call__(self, pages: Iterator[T], cancel: CancelToken, /) -> Iterator[T]:
+        """Fetches the next page while this one is written; raises Cancelled in the consumer at once."""
 
 
 class Progress(Protocol):
@@ -89,7 +104,7 @@ class CursorGuard:
 def run(
     integration: Integration,
     source: PageSource,
-    store: PageStore,
+    store: PageStore[P],
     cancel: CancelToken,
     progress: Progress,
     *,
@@ -131,7 +146,7 @@ def run(
 def _read(
     position: Position,
     source: PageSource,
-    store: PageStore,
+    store: PageStore[P],
     cancel: CancelToken,
     progress: Progress,
     ahead: Ahead,
@@ -139,10 +154,11 @@ def _read(
     totals: PageCounts,
 ) -> None:
     guard = CursorGuard(position.cursor)
-    pages = ahead(source.pages(position), cancel)
+    pages = ahead(map(store.prepare, source.pages(position)), cancel)
     try:
-        for page in pages:
-            counts = store.write_page(page, source.calls, now())
+        for prepared in pages:
+            page = prepared.page
+            counts = store.write_page(prepared, source.calls, now())
             totals.add(counts)
             progress.page_stored(page, counts)
             if page.end_of_stream:

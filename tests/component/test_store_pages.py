@@ -245,10 +245,10 @@ def test_what_could_not_be_mapped_is_set_aside_once(database: Database, pages: R
 def test_counters_of_run_and_day(database: Database, store: Store, pages: RunPages) -> None:
     late = datetime(2026, 11, 24, 4, 59, tzinfo=UTC)  # still the 23rd in New York
     calls = CallStats(api_calls=3, retries=1, rate_limit_wait_ms=250)
-    pages.write_page(Page([record(1), record(2)], False), calls, late)
+    pages.write_page(pages.prepare(Page([record(1), record(2)], False)), calls, late)
     bad = [Quarantined(raw="x", reason="y")]
     page = Page([record(1, 2, title="new"), record(2), record(3, deleted_at=GONE)], True, quarantined=bad)
-    pages.write_page(page, CallStats(api_calls=4), late + timedelta(minutes=2))
+    pages.write_page(pages.prepare(page), CallStats(api_calls=4), late + timedelta(minutes=2))
     run = store.runs.list()[0]
     assert (run.records_processed, run.pages, run.api_calls, run.synced_at) == (6, 2, 4, late + timedelta(minutes=2))
     assert (run.records_created, run.records_updated, run.records_unchanged) == (2, 1, 1)
@@ -295,12 +295,12 @@ def test_a_page_that_cannot_be_stored_leaves_nothing(database: Database, store: 
         connection.execute(f"PRAGMA max_page_count = {used}")
     big = Page([record(n, body="x " * 5000) for n in range(200)], False, "c2", watermark=NOW)
     with pytest.raises(StorageError, match="full"):
-        pages.write_page(big, CallStats(), NOW)
+        pages.write_page(pages.prepare(big), CallStats(), NOW)
     after = table(database, "SELECT * FROM flow_records"), links(database), position(store), store.runs.list()
     assert after == before
     with database.writing() as connection:
         connection.execute("PRAGMA max_page_count = 1000000")
-    assert pages.write_page(big, CallStats(), NOW).created == 199
+    assert pages.write_page(pages.prepare(big), CallStats(), NOW).created == 199
     assert position(store)[0] == "c2"
     assert is_consistent(database)
 

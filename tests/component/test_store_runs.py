@@ -214,10 +214,10 @@ def test_what_is_set_aside_is_counted_until_it_is_read_or_a_comparison_saw_every
     pages = begin_run(store, acme)
     bad = [Quarantined(raw='{"id":5}', reason="no subject", external_id="5"), Quarantined(raw="{}", reason="no id")]
     page = Page(records=[], end_of_stream=True, quarantined=bad)
-    pages.write_page(page, CallStats(), NOW)
+    pages.write_page(pages.prepare(page), CallStats(), NOW)
     assert store.runs.set_aside() == {acme.id: 2}
     begun = store.reconciliations.begin(acme, None, NOW + timedelta(minutes=1))
     store.reconciliations.finish(replace(begun, status="verified", finished_at=NOW + timedelta(minutes=2)))
     assert store.runs.set_aside(acme.id) == {acme.id: 1}
-    pages.write_page(Page(records=[record("5")], end_of_stream=True), CallStats(), NOW)
+    pages.write_page(pages.prepare(Page(records=[record("5")], end_of_stream=True)), CallStats(), NOW)
     assert store.runs.set_aside() == {}

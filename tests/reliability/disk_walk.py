@@ -85,7 +85,8 @@ def prepared(path: Path) -> None:
     one = add_organization(store, "acme")
     row = store.runs.enqueue(one, Trigger.SCHEDULE, None, NOW)
     first = Page([record(n, 1, body=BODY) for n in range(1, 9)], False, cursor="0")
-    store.pages.open(one, row.id).write_page(first, CallStats(), NOW)
+    pages = store.pages.open(one, row.id)
+    pages.write_page(pages.prepare(first), CallStats(), NOW)
     db.close()
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
 
 import pytest
 from hypothesis import given
@@ -22,6 +25,12 @@ from zendeskd.errors import (
 )
 from zendeskd.models import CallStats, Integration, Page, PageCounts, Quarantined, RunResult, RunStatus
 
+T = TypeVar("T")
+
+
+class Ready(NamedTuple):
+    page: Page
+
 
 class ListStore:
     """Keeps the pages it is given; fails on the page whose number is `fails_at`."""
@@ -30,7 +39,11 @@ class ListStore:
         self.pages: list[Page] = []
         self.fails_at = fails_at
 
-    def write_page(self, page: Page, calls: CallStats, now: datetime) -> PageCounts:
+    def prepare(self, page: Page) -> Ready:
+        return Ready(page)
+
+    def write_page(self, prepared: Ready, calls: CallStats, now: datetime) -> PageCounts:
+        page = prepared.page
         if len(self.pages) + 1 == self.fails_at:
             raise StorageError("The disk is full.")
         self.pages.append(page)
@@ -48,7 +61,7 @@ class Heard:
         self.counts.append(counts)
 
 
-def straight(pages: Iterator[Page], cancel: CancelToken) -> Iterator[Page]:
+def straight(pages: Iterator[T], cancel: CancelToken) -> Iterator[T]:
     return pages
 
 
@@ -229,3 +242,35 @@ def test_lookback(text: str, span: timedelta | None) -> None:
 def test_a_bad_lookback_says_what_would_be_right(text: str) -> None:
     with pytest.raises(ValueError, match='write "7d"'):
         sync.parse_lookback(text)
+
+
+def test_a_page_is_made_ready_by_the_thread_that_fetches_it() -> None:
+    ready: list[int] = []
+    written: list[int] = []
+
+    class Watched(ListStore):
+        def prepare(self, page: Page) -> Ready:
+            ready.append(threading.get_ident())
+            return super().prepare(page)
+
+        def write_page(self, prepared: Ready, calls: CallStats, now: datetime) -> PageCounts:
+            written.append(threading.get_ident())
+            return super().write_page(prepared, calls, now)
+
+    def elsewhere(pages: Iterator[T], cancel: CancelToken) -> Iterator[T]:
+        with ThreadPoolExecutor(1) as fetcher:
+            yield from fetcher.submit(list, pages).result()
+
+    store = Watched()
+    result = sync.run(
+        integration(),
+        ScriptedSource([page(1, cursor="a"), page(2, cursor="b", end=True)]),
+        store,
+        CancelToken(),
+        Heard(),
+        ahead=elsewhere,
+        now=lambda: START,
+    )
+    assert (result.status, store.ids()) == (RunStatus.SUCCESS, ["1", "2"])
+    assert written == [threading.get_ident()] * 2
+    assert len(ready) == 2 and threading.get_ident() not in ready

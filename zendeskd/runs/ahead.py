@@ -10,11 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from zendeskd.cancel import CancelToken
 from zendeskd.errors import Cancelled, NetworkError
-from zendeskd.models import Page
 from zendeskd.threads import begin
 
 SLICE_S: Final = 5.0
@@ -23,7 +22,10 @@ QUIET_S: Final = 10.0
 STALL_S: Final = 300.0
 
 
-class FetchAhead:
+P = TypeVar("P")
+
+
+class FetchAhead(Generic[P]):
     """Pages of one run, one ahead. Made and consumed by the worker's thread.
 
     `is_waiting` tells whether the source waits and has said until when, which does not count towards a stall; `alive`
@@ -33,7 +35,7 @@ class FetchAhead:
 
     def __init__(
         self,
-        pages: Iterator[Page],
+        pages: Iterator[P],
         cancel: CancelToken,
         *,
         is_waiting: Callable[[], bool],
@@ -51,7 +53,7 @@ class FetchAhead:
         self._monotonic = monotonic
         self._turn = threading.Condition()
         self._wanted = 1  # pages the fetcher may still fetch
-        self._page: Page | None = None
+        self._page: P | None = None
         self._error: BaseException | None = None
         self._ended = False
         self._abandoned = False
@@ -61,10 +63,10 @@ class FetchAhead:
         cancel.on_set(self._wake)
         begin(self._thread)
 
-    def __iter__(self) -> Iterator[Page]:
+    def __iter__(self) -> Iterator[P]:
         return self
 
-    def __next__(self) -> Page:
+    def __next__(self) -> P:
         waited_s, is_quiet, at = 0.0, False, self._monotonic()
         try:
             while True:

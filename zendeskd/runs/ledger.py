@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from zendeskd.models import (
     CallStats,
@@ -54,7 +54,7 @@ class Census(AbstractContextManager["Census"], Protocol):
 
 
 class PageLedger(Protocol):
-    def open(self, integration: Integration, run_id: int, *, copy_from: datetime | None = None) -> PageStore: ...
+    def open(self, integration: Integration, run_id: int, *, copy_from: datetime | None = None) -> PageStore[Any]: ...
     def census(self, integration: Integration, reconciliation_id: int) -> Census: ...
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -43,6 +43,8 @@ log = structlog.get_logger("zendeskd.runs.performance")
 ASIDE_S: Final = 60.0
 _PROGRESS_EVERY_S: Final = 0.25
 _FETCHER_ENDS_WITHIN_S: Final = 2.0
+
+T = TypeVar("T")
 
 
 class Asides:
@@ -121,9 +123,9 @@ class Bench:
         opened = self.connectors[integration.system_type].open(
             integration, self.credentials(integration), live.cancel, on_wait
         )
-        fetchers: list[FetchAhead] = []
+        fetchers: list[FetchAhead[Any]] = []
 
-        def ahead(pages: Iterator[Page], cancel: CancelToken) -> Iterator[Page]:
+        def ahead(pages: Iterator[T], cancel: CancelToken) -> Iterator[T]:
             fetcher = FetchAhead(
                 pages,
                 cancel,

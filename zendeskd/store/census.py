@@ -16,6 +16,7 @@ from zendeskd.errors import StorageError
 from zendeskd.models import RECORD_TYPES, Integration, Page, PageCounts, stamp
 from zendeskd.store import counting
 from zendeskd.store.edge import text
+from zendeskd.store.prepared import prepare
 from zendeskd.store.writing import RecordWriter
 from zendeskd.troubles import trouble_of
 
@@ -67,9 +68,10 @@ class Census:
     def write_page(self, page: Page, now: datetime) -> PageCounts:
         """Store what is missing or stale here; `created` was missing, `updated` and `deleted` were stale. One
         transaction; raises StorageError with nothing of the page stored."""
+        prepared = prepare(page)
         with self._db.writing() as connection:
             counting.must_be_here(connection, self._integration)
-            written = self._writer.write(connection, page, stamp(now))
+            written = self._writer.write(connection, prepared, stamp(now))
             counting.quarantine(connection, self._integration, page, None, stamp(now))
             counting.add_records(connection, self._integration, written.more)
             counting.add_changes(self._db, self._integration, written.counts, now)

@@ -11,6 +11,7 @@ from zendeskd.models import RECORD_TYPES, CallStats, Integration, Page, PageCoun
 from zendeskd.store import counting
 from zendeskd.store.census import Census
 from zendeskd.store.edge import text_or_none
+from zendeskd.store.prepared import Prepared, prepare
 from zendeskd.store.writing import RecordWriter, Written
 
 _INTEGRATION: Final = """
@@ -72,12 +73,17 @@ class RunPages:
         system = integration.system_type
         self._records = RecordWriter(integration.organization_id, system, RECORD_TYPES[system])
 
-    def write_page(self, page: Page, calls: CallStats, now: datetime) -> PageCounts:
+    def prepare(self, page: Page) -> Prepared:
+        """What can be done before it is the page's turn. Any thread."""
+        return prepare(page)
+
+    def write_page(self, prepared: Prepared, calls: CallStats, now: datetime) -> PageCounts:
         """Records, links, search index, quarantine, cursor and counters together. Raises StorageError with nothing of
         the page stored; the page can then be written again. A null cursor never replaces a stored one."""
+        page = prepared.page
         with self._db.writing() as connection:
             counting.must_be_here(connection, self._integration)
-            written = self._records.write(connection, page, stamp(now))
+            written = self._records.write(connection, prepared, stamp(now))
             counting.quarantine(connection, self._integration, page, self._run_id, stamp(now))
             self._advance(connection, page, written)
             self._count(connection, calls, written.counts, now)

@@ -1,29 +1,30 @@
 """Writing the records of one page: what is new, what is newer, what is the same; rows, links and search index.
 
 The hot path: a page of a thousand records is a few statements. peewee writes the upsert once; values are already in the
-columns' form. Everything here runs inside the caller's `writing`.
+columns' form (`prepared`). Everything here runs inside the caller's `writing`.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import peewee
-from peewee import EXCLUDED, Cast, Value
+from peewee import EXCLUDED, SQL
 
-from zendeskd.models import Deletion, Page, PageCounts, Record
+from zendeskd.models import Deletion, PageCounts, Record
 from zendeskd.store import search
 from zendeskd.store import tables as t
-from zendeskd.store.edge import MOST, NO_DAY, is_utf8, json_text, text, text_or_none
+from zendeskd.store.edge import json_text, text
+from zendeskd.store.prepared import COLUMNS, Prepared, Row
 
-_KEY: Final = ("organization_id", "source_system", "record_type", "external_id")
+_SCOPE: Final = ("organization_id", "source_system", "record_type")
+_SHARED: Final = (*_SCOPE, "first_synced_at", "synced_at")
+"""Those of a record's columns that are the same for all of a page."""
+_KEY: Final = (*_SCOPE, "external_id")
 _FIXED: Final = {"id", "first_synced_at", *_KEY}
-_COLUMNS: Final = tuple(t.FlowRecord._meta.columns)
 
 _KNOWN: Final = (
     "SELECT id, external_id, source_version, content_hash, deleted_at IS NOT NULL FROM flow_records "
@@ -54,16 +55,17 @@ _LINK: Final = (
 
 
 def _upsert(rows: int) -> str:
-    """A statement for so many at once. What the source sent comes last, as its own bytes: to make a string of them and
-    bytes again would cost a tenth of a sync."""
+    """A statement for so many at once: of each `_SHARED`, its id and `COLUMNS`. What the source sent comes as its own
+    bytes: to make a string of them and bytes again would cost a tenth of a sync."""
     table = t.FlowRecord
+    fields = [table._meta.columns[name] for name in (*_SHARED, "id", *COLUMNS)]
     changing = {
         getattr(table, field.name): getattr(EXCLUDED, field.column_name)
-        for field in table._meta.sorted_fields
+        for field in fields
         if field.column_name not in _FIXED
     }
-    one = (*(None,) * (len(_COLUMNS) - 1), Cast(Value(None), "TEXT"))
-    query = table.insert_many([one] * rows, fields=list(table._meta.sorted_fields)).on_conflict(
+    one = [SQL("CAST(? AS TEXT)" if field.column_name == "raw" else "?") for field in fields]
+    query = table.insert_many([one] * rows, fields=fields).on_conflict(
         conflict_target=[getattr(table, name) for name in _KEY],
         update=changing,
         where=EXCLUDED.source_version >= table.source_version,
@@ -102,19 +104,18 @@ class RecordWriter:
     def __init__(self, organization_id: str, system: str, record_type: str, *, revive: bool = False) -> None:
         self._org, self._system, self._type, self._revive = organization_id, system, record_type, revive
 
-    def write(self, connection: sqlite3.Connection, page: Page, now: str) -> Written:
-        """Each key is counted once, however often the page carries it; the newest delivery wins, the last of equals."""
-        by_type: dict[str, tuple[list[Record], list[Deletion]]] = {}
-        for record in clean(page.records):
-            by_type.setdefault(record.record_type, ([], []))[0].append(record)
+    def write(self, connection: sqlite3.Connection, prepared: Prepared, now: str) -> Written:
+        """Each key is counted once, however often the page carries it."""
+        page = prepared.page
+        deletions: dict[str, list[Deletion]] = {}
         for deletion in page.deletions:
-            by_type.setdefault(text(deletion.record_type), ([], []))[1].append(deletion)
+            deletions.setdefault(text(deletion.record_type), []).append(deletion)
         outcomes: list[str] = []
         more = 0
-        for record_type, (records, deletions) in by_type.items():
+        for record_type in dict.fromkeys((*prepared.rows, *deletions)):
             batch = _Batch(connection, (self._org, self._system, record_type), now, revive=self._revive)
-            batch.put(records)
-            batch.delete(deletions)
+            batch.put(prepared.rows.get(record_type, {}))
+            batch.delete(deletions.get(record_type, ()))
             outcomes.extend(batch.outcomes.values())
             more += batch.more
         counts = PageCounts(read=len(outcomes) + len(page.quarantined), failed=len(page.quarantined))
@@ -138,25 +139,20 @@ class _Batch:
         self.outcomes: dict[str, str] = {}
         self.more = 0
 
-    def put(self, records: Sequence[Record]) -> None:
-        newest: dict[str, Record] = {}
-        for record in records:
-            other = newest.get(record.external_id)
-            if other is None or record.source_version >= other.source_version:
-                newest[record.external_id] = record
-        known = self._known(newest)
-        new: list[Record] = []
-        moved: list[tuple[Known, Record]] = []
-        for key, record in newest.items():
-            here = known.get(key)
+    def put(self, rows: Mapping[str, Row]) -> None:
+        known = self._known(rows)
+        new: list[Row] = []
+        moved: list[tuple[Known, Row]] = []
+        for key, row in rows.items():
+            here, record = known.get(key), row.record
             if here is None:
-                new.append(record)
+                new.append(row)
                 self.outcomes[key] = "created" if record.deleted_at is None else "deleted"
                 self.more += record.deleted_at is None
                 continue
             self.outcomes[key] = outcome = self._judge(here, record)
             if outcome != "older":
-                moved.append((here, record))
+                moved.append((here, row))
                 self.more += here.is_deleted - (record.deleted_at is not None)
         for key, outcome in self.outcomes.items():
             if outcome in ("older", "same"):
@@ -194,66 +190,47 @@ class _Batch:
         rows = self._connection.execute(_KNOWN, (*self._scope, wanted))
         return {row[1]: Known(row[0], row[2], row[3], bool(row[4])) for row in rows}
 
-    def _store(self, new: list[Record], moved: list[tuple[Known, Record]]) -> None:
+    def _store(self, new: list[Row], moved: list[tuple[Known, Row]]) -> None:
         if not new and not moved:
             return
         first = self._next_id()
-        rows = [self._row(first + at, record) for at, record in enumerate(new)]
-        rows += [self._row(here.id, record) for here, record in moved]
+        rows = [(first + at, row) for at, row in enumerate(new)]
+        rows += [(here.id, row) for here, row in moved]
         indexed = self._entries_to_replace(moved)
         search.forget(self._connection, indexed)
         for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            if len(some) == _AT_ONCE:
-                self._connection.execute(_UPSERT_MANY, list(chain.from_iterable(some)))
-            else:
-                self._connection.executemany(_UPSERT, some)
+            self._upsert(rows[start : start + _AT_ONCE])
         search.learn(self._connection, [entry[0] for entry in indexed])
         if new:
             search.learn_range(self._connection, first, first + len(new) - 1)
-        self._link(new, [record for _, record in moved])
+        self._link([row.record for row in new], [row.record for _, row in moved])
+
+    def _upsert(self, rows: list[tuple[int, Row]]) -> None:
+        shared = (*self._scope, self._now, self._now)
+        if len(rows) < _AT_ONCE:
+            self._connection.executemany(_UPSERT, ((*shared, row_id, *row.values) for row_id, row in rows))
+            return
+        values: list[Any] = []
+        for row_id, row in rows:
+            values += (*shared, row_id, *row.values)
+        self._connection.execute(_UPSERT_MANY, values)
 
     def _next_id(self) -> int:
         """Ids are given out here, so that the new rows of a page are one range for the search index."""
         row = self._connection.execute(_NEXT_ID).fetchone()
         return 1 if row is None else int(row[0]) + 1
 
-    def _entries_to_replace(self, moved: list[tuple[Known, Record]]) -> list[search.Entry]:
+    def _entries_to_replace(self, moved: list[tuple[Known, Row]]) -> list[search.Entry]:
         """What the search index holds of those whose indexed text changes, whatever their hash says: an entry that is
         taken out with other text than it was put in with would damage the index."""
         if not moved:
             return []
-        records = {here.id: record for here, record in moved}
+        records = {here.id: row.record for here, row in moved}
         return [
             entry
             for entry in search.entries(self._connection, list(records))
             if entry[1:] != _indexed(records[entry[0]])
         ]
-
-    def _row(self, row_id: int, record: Record) -> tuple[Any, ...]:
-        return (
-            row_id,
-            *self._scope,
-            record.external_id,
-            record.url,
-            record.title,
-            record.body,
-            record.status,
-            record.priority,
-            record.requester,
-            record.assignee,
-            record.group_name,
-            record.customer,
-            json_text(record.tags),
-            record.created_at,
-            record.updated_at or record.created_at or NO_DAY,
-            record.source_version,
-            record.deleted_at,
-            record.content_hash,
-            self._now,
-            self._now,
-            record.raw,
-        )
 
     def _link(self, new: list[Record], moved: list[Record]) -> None:
         """The links a source reports are those of a record's newest version; the ones made by hand stay."""
@@ -274,38 +251,3 @@ class _Batch:
 
 def _indexed(record: Record) -> tuple[Any, ...]:
     return (record.title, record.body, record.requester, record.assignee, json_text(record.tags))
-
-
-# --- the edge ---------------------------------------------------------------------------------------------------------
-
-_TEXTS: Final = tuple(field.name for field in msgspec.structs.fields(Record) if field.type in (str, str | None))
-
-
-def clean(records: Sequence[Record]) -> list[Record]:
-    """The same records where a database can hold them, copies that it can hold of the others."""
-    return [record if _is_clean(record) else _cleaned(record) for record in records]
-
-
-def _is_clean(record: Record) -> bool:
-    """One look at all of its text. Not of the whole page's: one emoji in it makes every character four bytes wide."""
-    if 0 in record.raw:
-        return False
-    texts = [value for value in msgspec.structs.astuple(record) if type(value) is str]
-    if record.links:
-        texts += [text for link in record.links for text in msgspec.structs.astuple(link)]
-    whole = "".join([*texts, *record.tags])
-    return "\0" not in whole and (whole.isascii() or is_utf8(whole)) and -MOST <= record.source_version <= MOST
-
-
-def _cleaned(record: Record) -> Record:
-    return msgspec.structs.replace(
-        record,
-        **{name: text_or_none(getattr(record, name)) for name in _TEXTS},
-        raw=record.raw.replace(b"\0", b"\\u0000"),
-        source_version=max(-MOST, min(MOST, record.source_version)),
-        tags=tuple(text(tag) for tag in record.tags),
-        links=tuple(
-            msgspec.structs.replace(link, **{name: text(getattr(link, name)) for name in link.__struct_fields__})
-            for link in record.links
-        ),
-    )
