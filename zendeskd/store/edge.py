@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 import msgspec
+import peewee
 
 from zendeskd.db import Database
 from zendeskd.errors import NotFound, StorageError
@@ -77,6 +78,13 @@ def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def sql_of(query: Any) -> str:
+    """A peewee query as text, for one that is asked often with other values: to write it takes ten times as long as to
+    run it."""
+    sql: str = query.bind(peewee.SqliteDatabase(None)).sql()[0]
+    return sql
+
+
 def not_found(what: str, name: str, names: list[str], otherwise: str) -> NotFound:
     """`what` is a sentence without its full stop. The hint lists the names nearest to `name`."""
     near = get_close_matches(name, names, n=3, cutoff=0.5)
@@ -96,3 +104,13 @@ class Part:
         for row in self._db.rows(query):
             return struct_of(row, kind)
         raise missing()
+
+    def _by_id(self, sql: str, row_id: int, kind: type[T], missing: Callable[[], NotFound]) -> T:
+        """The same of a `sql_of` whose one value is an id."""
+        with self._db.reading() as connection:
+            cursor = connection.execute(sql, (row_id,))
+            names = [column[0] for column in cursor.description]
+            row = cursor.fetchone()
+        if row is None:
+            raise missing()
+        return struct_of(dict(zip(names, row, strict=True)), kind)

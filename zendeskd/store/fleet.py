@@ -14,7 +14,7 @@ from zendeskd.errors import Conflict, NotFound, StorageError
 from zendeskd.models import Integration, Organization, State, stamp, stamp_or_none
 from zendeskd.store import removal
 from zendeskd.store import tables as t
-from zendeskd.store.edge import Part, column_of, json_text, not_found, struct_of, text
+from zendeskd.store.edge import Part, column_of, json_text, not_found, sql_of, struct_of, text
 
 CONFIGURATION: Final = ("base_url", "strategy", "is_active", "sync_interval", "timezone", "lookback")
 
@@ -97,8 +97,7 @@ class Fleet(Part):
         return self._one(query, Integration, lambda: self._no_integration(org_id, system))
 
     def integration_by_id(self, integration_id: int) -> Integration:
-        query = _integrations().where(t.Integration.id == integration_id)
-        return self._one(query, Integration, lambda: _gone(integration_id))
+        return self._by_id(_BY_ID, integration_id, Integration, lambda: _gone(integration_id))
 
     def ciphertexts(self) -> list[str]:
         """Everything that is sealed with the master key."""
@@ -326,6 +325,9 @@ def _integrations() -> Any:
         .switch(t.Integration)
         .join(t.Credential, JOIN.LEFT_OUTER, on=(t.Credential.integration_id == t.Integration.id))
     )
+
+
+_BY_ID: Final = sql_of(_integrations().where(t.Integration.id == 0))
 
 
 def _gone(integration_id: int) -> NotFound:

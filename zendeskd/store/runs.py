@@ -24,12 +24,13 @@ from zendeskd.models import (
 )
 from zendeskd.store import tables as t
 from zendeskd.store.counting import add_to_day
-from zendeskd.store.edge import Part, struct_of, text, text_or_none
+from zendeskd.store.edge import Part, sql_of, struct_of, text, text_or_none
 from zendeskd.store.fleet import Fleet
 
 KEPT_RUNS: Final = 50
 """So many of each integration's newest runs are kept, however old."""
 
+_BY_ID: Final = sql_of(t.SyncLog.select().where(t.SyncLog.id == 0))
 _BATCH: Final = 1_000
 _FINISHED: Final = sorted(status.value for status in FINISHED)
 _RECENT: Final = (
@@ -127,11 +128,8 @@ class Runs(Part):
 
     def get(self, run_id: int) -> RunRow:
         """Raises NotFound."""
-        return self._one(
-            t.SyncLog.select().where(t.SyncLog.id == run_id),
-            RunRow,
-            lambda: NotFound(f"There is no run {run_id}.", hint="zendeskctl runs lists them; old ones are pruned."),
-        )
+        hint = "zendeskctl runs lists them; old ones are pruned."
+        return self._by_id(_BY_ID, run_id, RunRow, lambda: NotFound(f"There is no run {run_id}.", hint=hint))
 
     def skipped(self, run: RunRow, most: int) -> Sequence[SkippedRow]:
         """What the run set aside and no later one could read or set aside again, the first ones."""

@@ -11,13 +11,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import peewee
 from peewee import EXCLUDED, SQL
 
 from zendeskd.models import Deletion, PageCounts, Record
 from zendeskd.store import search
 from zendeskd.store import tables as t
-from zendeskd.store.edge import json_text, text
+from zendeskd.store.edge import json_text, sql_of, text
 from zendeskd.store.prepared import COLUMNS, Prepared, Row
 
 _SCOPE: Final = ("organization_id", "source_system", "record_type")
@@ -70,8 +69,7 @@ def _upsert(rows: int) -> str:
         update=changing,
         where=EXCLUDED.source_version >= table.source_version,
     )
-    sql: str = query.bind(peewee.SqliteDatabase(None)).sql()[0]
-    return sql
+    return sql_of(query)
 
 
 _AT_ONCE: Final = 250
