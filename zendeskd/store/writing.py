@@ -198,7 +198,8 @@ class _Batch:
         search.forget(self._connection, indexed)
         for start in range(0, len(rows), _AT_ONCE):
             self._upsert(rows[start : start + _AT_ONCE])
-        search.learn(self._connection, [entry[0] for entry in indexed])
+        if indexed:
+            search.learn(self._connection, [entry[0] for entry in indexed])
         if new:
             search.learn_range(self._connection, first, first + len(new) - 1)
         self._link([row.record for row in new], [row.record for _, row in moved])
