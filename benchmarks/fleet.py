@@ -59,9 +59,10 @@ class Looking(threading.Thread):
     """Somebody at the dashboard who goes down and up the list, until `stop`."""
 
     def __init__(self, socket: Path) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._socket, self._over = socket, threading.Event()
         self.is_there = threading.Event()
+        self.ended_well = False
         self.took: list[float] = []
 
     def run(self) -> None:
@@ -69,11 +70,13 @@ class Looking(threading.Thread):
             shown.found(rb"account-1")
             self.is_there.set()
             while not self._over.is_set():
-                self.took += key_times(shown, [b"j"] * 10 + [b"k"] * 9, rb"(account-\d+): ")
+                self.took += key_times(shown, [b"j"] * 10 + [b"k"] * 10, rb"(account-\d+): ")
+        self.ended_well = True
 
     def stop(self) -> None:
         self._over.set()
         self.join()
+        assert self.ended_well, "the dashboard did not answer a key"
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
@@ -131,7 +134,7 @@ def together(folder: Path, options: argparse.Namespace) -> None:
             peak = peak_mb(daemon.process.pid)
             looking = Looking(daemon.socket)
             looking.start()
-            assert looking.is_there.wait(20), "the dashboard does not come up"
+            assert looking.is_there.wait(30), "the dashboard does not come up"
             next_minute = (int(time.time()) // 60 + 1) * 60
             _pause.wait(next_minute - time.time())
             looking.took.clear()

@@ -103,7 +103,7 @@ class _Eye:
         return 0.0 if run is None else run.progress or 0.0
 
     def is_all_there(self) -> bool:
-        """At one moment; each of it passes, so what is not there is brought about again."""
+        """At one moment; each of it passes. What the schedules do not bring by themselves is brought about again."""
         if time.monotonic() >= self._stirs_at:
             self._stirs_at = time.monotonic() + STIR_S
             self._stir()

@@ -236,8 +236,8 @@ def _tune_malloc() -> None:
     100,000 tickets, again and again, grew the process to four times its size. And once a large block was freed it takes
     the next ones from the heap, in whose holes a third of the memory stayed after a quarter of an hour: the threshold
     is held where whole pages go back to the system, and not the pieces they come in, which would cost a fault for each
-    4 KiB. The end of a heap goes back when it is as long as the records of a page, not at 128 KiB, which would have the
-    system clear the memory for each page's records anew. Other C libraries have no such call."""
+    4 KiB. The end of a heap goes back when it is 8 MiB long, as the records of a page are, not at 128 KiB, which would
+    have the system clear the memory of each page's records anew. Other C libraries have no such call."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 2)

@@ -137,6 +137,18 @@ def test_changing_an_integration(store: Store, acme: Integration) -> None:
         store.fleet.change(99, is_active=True)
 
 
+@pytest.mark.parametrize(
+    "written", ["is_active = 2", "is_active = 'yes'", "consecutive_failures = 3.7", "base_url = x'6162'"]
+)
+def test_a_row_changed_by_hand_reads_the_same_alone_and_in_a_list(
+    database: Database, store: Store, acme: Integration, written: str
+) -> None:
+    with database.writing() as connection:
+        connection.execute(f"UPDATE integrations SET {written}")
+    one = store.fleet.integration_by_id(acme.id)
+    assert one == store.fleet.integration("acme", "zendesk") == store.fleet.integrations()[0]
+
+
 def test_new_credentials_free_a_blocked_integration(store: Store, acme: Integration) -> None:
     store.fleet.change(acme.id, state=State.BLOCKED, blocked_at=NOW, last_sync_at=NOW, next_run_at=None)
     freed = store.fleet.put_credential("acme", "zendesk", SEALED, NOW)

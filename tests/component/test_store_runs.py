@@ -117,6 +117,17 @@ def test_lists_are_newest_first_and_narrowed(store: Store, acme: Integration) ->
     assert store.runs.list(system="jira") == store.runs.list(org="nobody\0") == []
 
 
+def test_a_row_changed_by_hand_reads_the_same_alone_and_in_a_list(
+    database: Database, store: Store, acme: Integration
+) -> None:
+    run = store.runs.enqueue(acme, Trigger.MANUAL, "ana", NOW)
+    with database.writing() as connection:
+        connection.execute("UPDATE sync_logs SET pages = 2.5, requested_by = x'6162'")
+    changed = store.runs.get(run.id)
+    assert (changed.pages, changed.requested_by) == (2, "ab")
+    assert store.runs.list() == [changed]
+
+
 def test_the_recent_runs_of_each_integration(store: Store, acme: Integration) -> None:
     globex = add_organization(store, "globex")
     of_acme = [run(store, acme) for _ in range(5)]

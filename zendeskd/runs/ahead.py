@@ -21,12 +21,11 @@ QUIET_S: Final = 10.0
 """A page that takes longer is waited for without a worker: whoever comes next need not wait for it too."""
 STALL_S: Final = 300.0
 
-
 P = TypeVar("P")
 
 
 class FetchAhead(Generic[P]):
-    """Pages of one run, one ahead. Made and consumed by the worker's thread.
+    """Pages of one run, one ahead; None is none. Made and consumed by the worker's thread.
 
     `is_waiting` tells whether the source waits and has said until when, which does not count towards a stall; `alive`
     is called at least every few seconds while the consumer waits; `quiet` is told when nothing came for QUIET_S, and

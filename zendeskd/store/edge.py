@@ -104,13 +104,3 @@ class Part:
         for row in self._db.rows(query):
             return struct_of(row, kind)
         raise missing()
-
-    def _by_id(self, sql: str, row_id: int, kind: type[T], missing: Callable[[], NotFound]) -> T:
-        """The same of a `sql_of` whose one value is an id."""
-        with self._db.reading() as connection:
-            cursor = connection.execute(sql, (row_id,))
-            names = [column[0] for column in cursor.description]
-            row = cursor.fetchone()
-        if row is None:
-            raise missing()
-        return struct_of(dict(zip(names, row, strict=True)), kind)

@@ -97,7 +97,7 @@ class Fleet(Part):
         return self._one(query, Integration, lambda: self._no_integration(org_id, system))
 
     def integration_by_id(self, integration_id: int) -> Integration:
-        return self._by_id(_BY_ID, integration_id, Integration, lambda: _gone(integration_id))
+        return self._one(t.Integration.raw(_BY_ID, integration_id), Integration, lambda: _gone(integration_id))
 
     def ciphertexts(self) -> list[str]:
         """Everything that is sealed with the master key."""

@@ -129,7 +129,8 @@ class Runs(Part):
     def get(self, run_id: int) -> RunRow:
         """Raises NotFound."""
         hint = "zendeskctl runs lists them; old ones are pruned."
-        return self._by_id(_BY_ID, run_id, RunRow, lambda: NotFound(f"There is no run {run_id}.", hint=hint))
+        missing = NotFound(f"There is no run {run_id}.", hint=hint)
+        return self._one(t.SyncLog.raw(_BY_ID, run_id), RunRow, lambda: missing)
 
     def skipped(self, run: RunRow, most: int) -> Sequence[SkippedRow]:
         """What the run set aside and no later one could read or set aside again, the first ones."""

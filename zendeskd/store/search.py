@@ -72,6 +72,6 @@ def expression(typed: str) -> str | None:
 
 
 def hits(connection: sqlite3.Connection, words: str, most: int) -> list[int]:
-    """The ids of up to `most` records that match an `expression`."""
-    query = "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? LIMIT ?"
+    """The ids of up to `most` records that match an `expression`, the highest first."""
+    query = "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
     return [row[0] for row in connection.execute(query, (words, most))]
