@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from tests.fixtures.stores import NOW, add_organization, begin_run, record, tabl
 from zendeskd.db import Database
 from zendeskd.errors import BadRequest, Conflict, NotFound, StorageError
 from zendeskd.models import Integration, Link, stamp
-from zendeskd.store import Store
+from zendeskd.store import Store, search
 from zendeskd.store import records as records_module
 from zendeskd.store.pages import RunPages
 
@@ -119,6 +120,24 @@ def test_a_search_fills_its_pages_where_the_hits_lie_far_back(many: Store, monke
     rows, after = many.records.list(query="refund", org="acme", limit=2)
     assert [row.external_id for row in rows] == ["20", "10"]
     assert [row.external_id for row in many.records.list(query="refund", org="acme", after=after)[0]] == ["0"]
+
+
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_a_search_while_an_organisation_is_removed(
+    many: Store, database: Database, monkeypatch: pytest.MonkeyPatch, all_of_them: bool
+) -> None:
+    monkeypatch.setattr(records_module, "SOME_HITS", 0)
+    find = search.hits
+
+    def found_and_gone(connection: sqlite3.Connection, words: str, most: int) -> list[int]:
+        found = find(connection, words, most)
+        with database.writing() as writer:
+            writer.execute("DELETE FROM flow_records WHERE id >= ?", (1 if all_of_them else max(found),))
+        return found
+
+    monkeypatch.setattr(search, "hits", found_and_gone)
+    rows, after = many.records.list(query="refund", limit=100)
+    assert (bool(rows), after) == (not all_of_them, None)
 
 
 def test_one_call_looks_at_a_bounded_number_and_goes_on(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:

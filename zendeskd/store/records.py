@@ -207,6 +207,7 @@ class Records(Links):
             if len(hits) <= SOME_HITS:
                 return hits
             (newest,) = connection.execute("SELECT max(id) FROM flow_records").fetchone()
+            newest = max(newest or 0, hits[0])  # which may have been removed meanwhile
             if len(hits) / (newest - hits[-1] + 1) * newest > MANY_HITS:
                 return None
             hits = search.hits(connection, words, MANY_HITS + 1)
