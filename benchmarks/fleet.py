@@ -138,8 +138,10 @@ def together(folder: Path, options: argparse.Namespace) -> None:
             next_minute = (int(time.time()) // 60 + 1) * 60
             _pause.wait(next_minute - time.time())
             looking.took.clear()
-            wait_until(lambda: all_due_ran(daemon, next_minute), 55)
-            looking.stop()
+            try:
+                wait_until(lambda: all_due_ran(daemon, next_minute), 55)
+            finally:
+                looking.stop()
             seen = max(instant(run.synced_at) for run in runs_of(daemon, "schedule", many)) - next_minute
         finally:
             daemon.stop()

@@ -32,7 +32,7 @@ COLUMNS: Final = (
     "content_hash",
     "raw",
 )
-"""Those of a record's columns that it brings itself."""
+"""Those of a record's columns that it brings itself, in the order of `_values`."""
 
 
 class Row(NamedTuple):
@@ -53,7 +53,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(page: Page) -> Prepared:
     """Any thread."""
     newest: dict[str, dict[str, Record]] = {}
-    for record in clean(page.records):
+    for record in _clean(page.records):
         of_type = newest.setdefault(record.record_type, {})
         other = of_type.get(record.external_id)
         if other is None or record.source_version >= other.source_version:
@@ -89,7 +89,7 @@ def _values(record: Record) -> tuple[Any, ...]:
 _TEXTS: Final = tuple(field.name for field in msgspec.structs.fields(Record) if field.type in (str, str | None))
 
 
-def clean(records: Sequence[Record]) -> list[Record]:
+def _clean(records: Sequence[Record]) -> list[Record]:
     """The same records where a database can hold them, copies that it can hold of the others."""
     return [record if _is_clean(record) else _cleaned(record) for record in records]
 

@@ -128,9 +128,7 @@ class Runs(Part):
 
     def get(self, run_id: int) -> RunRow:
         """Raises NotFound."""
-        hint = "zendeskctl runs lists them; old ones are pruned."
-        missing = NotFound(f"There is no run {run_id}.", hint=hint)
-        return self._one(t.SyncLog.raw(_BY_ID, run_id), RunRow, lambda: missing)
+        return self._one(t.SyncLog.raw(_BY_ID, run_id), RunRow, lambda: _gone(run_id))
 
     def skipped(self, run: RunRow, most: int) -> Sequence[SkippedRow]:
         """What the run set aside and no later one could read or set aside again, the first ones."""
@@ -257,3 +255,7 @@ class Runs(Part):
 def _milliseconds(begin: datetime | None, end: datetime) -> int | None:
     """None for what never began; never negative, also when the host's clock was set back."""
     return None if begin is None else max(0, round((end - begin).total_seconds() * 1000))
+
+
+def _gone(run_id: int) -> NotFound:
+    return NotFound(f"There is no run {run_id}.", hint="zendeskctl runs lists them; old ones are pruned.")
