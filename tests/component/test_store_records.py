@@ -114,6 +114,21 @@ def test_several_organisations_are_one_list(
     assert len(every(many, limit, org=["acme", "hooli"], system="zendesk")) == 35
 
 
+@pytest.mark.parametrize("typed", ["refund", "ref*", "payment", "payment refund", "xyzzyplugh"])
+@pytest.mark.parametrize("apart", [0, 1, 3, 1000])
+def test_looking_hits_up_finds_what_counting_them_finds(
+    many: Store, database: Database, monkeypatch: pytest.MonkeyPatch, typed: str, apart: int
+) -> None:
+    """Whatever lies between the records that are asked about, and however few queries that takes."""
+    words = search.expression(typed)
+    assert words is not None
+    monkeypatch.setattr(search, "_WORTH_A_LOOK_UP", apart)
+    with database.reading() as connection:
+        hits = set(search.hits(connection, words, 100))
+        for ids in ([], [1], [3, 1, 2], range(1, 36), range(35, 0, -5), [1, 2, 9, 10, 30, 31, 35, 1000]):
+            assert search.hits_among(connection, words, ids, 1.0) == sorted(hits & set(ids))
+
+
 def test_a_search_fills_its_pages_where_the_hits_lie_far_back(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WALKED_THEN_SORTED.items():
         monkeypatch.setattr(records_module, name, value)

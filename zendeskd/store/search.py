@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
-from zendeskd.store.edge import text
+from zendeskd.store.edge import MOST, text
 
 Entry = tuple[Any, ...]
 """(record id, title, body, requester, assignee, tags)"""
@@ -31,11 +32,23 @@ _LEARN_RANGE: Final = (
     "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) "
     "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id BETWEEN ? AND ?"
 )
-IS_HIT: Final = "EXISTS (SELECT 1 FROM flow_records_fts WHERE flow_records_fts MATCH ? AND rowid = t1.id)"
-"""A condition on one record, in a query that calls `flow_records` t1 as peewee does."""
+_HITS: Final = "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
+_AMONG: Final = (
+    "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? AND rowid BETWEEN ? AND ? "
+    "AND +rowid IN (SELECT value FROM json_each(?))"  # with the plus: no look-up for each
+)
+
 
 _MOST_WORDS: Final = 32
 _LONGEST_WORD: Final = 200
+
+_WHOLE: Final = '"'
+_BEGINNING: Final = '" *'
+"""How a word ends in an expression. A quote is nowhere else in it."""
+
+_WORTH_A_LOOK_UP: Final = 200
+"""Hits that are read in the time of one look-up: each takes 0.1 to 0.4 µs, a look-up 20 µs in an index of one piece and
+250 in one of 36."""
 
 
 def entries(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Entry]:
@@ -64,7 +77,7 @@ def expression(typed: str) -> str | None:
     """
     words = [word[:_LONGEST_WORD] for word in text(typed).split()]
     parts = [
-        f'"{word.replace(chr(34), " ")}"{" *" if word.endswith("*") else ""}'
+        f'"{word.replace(chr(34), " ")}{_BEGINNING if word.endswith("*") else _WHOLE}'
         for word in words
         if any(char.isalnum() for char in word)
     ]
@@ -73,5 +86,18 @@ def expression(typed: str) -> str | None:
 
 def hits(connection: sqlite3.Connection, words: str, most: int) -> list[int]:
     """The ids of up to `most` records that match an `expression`, the highest first."""
-    query = "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
-    return [row[0] for row in connection.execute(query, (words, most))]
+    return [row[0] for row in connection.execute(_HITS, (words, most))]
+
+
+def hits_among(connection: sqlite3.Connection, words: str, ids: Iterable[int], frequency: float) -> list[int]:
+    """Those of the records that match an `expression`, of which about `frequency` of all do. Records whose ids lie
+    near each other are looked up together; for the beginning of a word all are, as SQLite reads all its hits anyhow."""
+    wanted = sorted(ids)
+    apart = MOST if _BEGINNING in words else _WORTH_A_LOOK_UP / frequency
+    ends = [place for place, (one, next_one) in enumerate(pairwise(wanted), 1) if next_one - one > apart]
+    found: list[int] = []
+    for begin, end in pairwise([0, *ends, len(wanted)]):
+        some = wanted[begin:end]
+        if some:
+            found += (row[0] for row in connection.execute(_AMONG, (words, some[0], some[-1], json.dumps(some))))
+    return found
