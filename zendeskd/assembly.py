@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import secrets
@@ -215,6 +216,7 @@ class Assembly:
         assert self._context is not None
         clock, put = self.jobs.clock, self._housekeeping.put
         clock.put("look", CronExpression("* * * * *", "UTC"), lambda: put("look", self._look))
+        clock.put("merge", CronExpression("* * * * *", "UTC"), lambda: put("merge", self._merge_search_index))
         clock.put("prune", CronExpression(_PRUNE_AT, config.timezone), lambda: put("prune", self._prune))
         if config.reconcile_schedule is None:
             clock.remove("reconcile")
@@ -250,6 +252,11 @@ class Assembly:
         assert self._context is not None
         self._context.database.look()
         self._context.database.look_through(self._housekeeping.ending)
+
+    def _merge_search_index(self) -> None:
+        assert self._context is not None
+        with contextlib.suppress(StorageError):  # which health tells; the next minute tries again
+            self._context.store.merging.go_on(self._housekeeping.ending)
 
     def _prune(self) -> None:
         assert self._context is not None

@@ -9,13 +9,13 @@ import contextlib
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from zendeskd import left_log
 from zendeskd.errors import Cancelled
+from zendeskd.pace import Pace
 
 _STEP_PAGES: Final = 64
 _SYNC_EVERY: Final = 64
@@ -24,8 +24,6 @@ _SYNC_EVERY: Final = 64
 _CHECK_STEPS: Final = 10_000  # of SQLite's virtual machine between two looks at `stop`
 _YIELDED: Final = 3.0
 """Beside writers, so many times as long as it works it leaves processor and disk to them."""
-
-_YIELDED_MOST_S: Final = 1.0  # after one step: a disk that hung for a minute is not waited for again
 
 
 def write_copy(
@@ -48,7 +46,7 @@ def write_copy(
     Any thread, in which it takes as long as the disk takes. Raises OSError and sqlite3.Error when the disk refuses,
     sqlite3.DatabaseError if the copy is not sound, Cancelled soon after `stop` was set. No file is left then.
     """
-    pace = _Pace(stop, 0.0 if beside_writers is None else _YIELDED, on_step)
+    pace = Pace(stop, 0.0 if beside_writers is None else _YIELDED, on_step)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(descriptor, mode)  # whatever the umask
@@ -88,24 +86,8 @@ def bytes_of(source: sqlite3.Connection) -> int:
     return int(pages) * int(size)
 
 
-class _Pace:
-    """Work in steps, and rests between them."""
-
-    def __init__(self, stop: threading.Event, yielded: float, on_step: Callable[[], None] = lambda: None) -> None:
-        self._stop, self._yielded, self._on_step = stop, yielded, on_step
-        self._worked_since = time.monotonic()
-
-    def rest(self) -> bool:
-        """After a step. -> whether to end: `stop` was set."""
-        self._on_step()
-        worked_s = time.monotonic() - self._worked_since
-        stopped = self._stop.wait(min(worked_s * self._yielded, _YIELDED_MOST_S))
-        self._worked_since = time.monotonic()
-        return stopped
-
-
 def _fill(
-    copy: sqlite3.Connection, source: sqlite3.Connection, descriptor: int, pace: _Pace, ask: Callable[[], None]
+    copy: sqlite3.Connection, source: sqlite3.Connection, descriptor: int, pace: Pace, ask: Callable[[], None]
 ) -> None:
     steps = 0
 
@@ -129,7 +111,7 @@ def _fill(
             source.execute("ROLLBACK")
 
 
-def _check(copy: sqlite3.Connection, pace: _Pace, stop: threading.Event) -> None:
+def _check(copy: sqlite3.Connection, pace: Pace, stop: threading.Event) -> None:
     copy.set_progress_handler(pace.rest, _CHECK_STEPS)
     try:
         found = [str(row[0]) for row in copy.execute("PRAGMA quick_check(3)")]

@@ -83,10 +83,12 @@ class Database:
         migrations: Path = migrate.DIRECTORY,
         on_lost: Callable[[StorageError], None] = lambda _: None,
     ) -> None:
-        """`backup_dir` is where the copy before a migration goes; without it beside the database. `on_lost` is told
-        once, in the thread that notices, that the open file is no longer where it was; it must not use the database."""
+        """`backup_dir` is where the copy before a migration goes; without it beside the database. `changes` counts the
+        rows that were committed, those of the search index's own tables among them. `on_lost` is told once, in the
+        thread that notices, that the open file is no longer where it was; it must not use the database."""
         self.path: Final = database_path(url)
         self.trouble: str | None = None
+        self.changes = 0
         self._backup_dir = backup_dir or self.path.parent
         self._migrations = migrations
         self._on_lost = on_lost
@@ -139,8 +141,9 @@ class Database:
     # --- use ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed if the block ends, rolled back if it raises. One thread at a time.
+    def writing(self, *, weight: int = 1) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed if the block ends, rolled back if it raises. One thread at a time. `weight`: as
+        large as so many records is a row of it, which tells when the log should be moved.
 
         Raises StorageError for what the disk refuses; `trouble` then says so in a word or two until a write succeeds.
         Nothing is written to a database that was found damaged, nor to a file that is no longer where it was opened.
@@ -163,7 +166,9 @@ class Database:
                 except BaseException:
                     self._pool.undo(connection)
                     raise
-                self._checkpoints.wrote((connection.total_changes - before) & _COUNTED)
+                rows = (connection.total_changes - before) & _COUNTED
+                self.changes += rows
+                self._checkpoints.wrote(rows * weight)
             if self.trouble is not None and not self._checkpoints.failed and not self._is_still_full():
                 self.trouble = None
         finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.fixtures.stores import table
 from tests.waiting import wait_for
 from zendeskd import wire
 from zendeskd.assembly import Assembly
@@ -156,6 +157,18 @@ def test_old_rows_go_at_their_time(assembly: Assembly, client: Client, simulator
         lambda: (at := assembly.jobs and assembly.jobs.clock.next_run_of("prune")) and at > utcnow(), "the pruning"
     )
     assert len(client.runs(org="acme").items) == before
+
+
+def test_the_pieces_of_the_search_index_are_merged(assembly: Assembly, client: Client, simulator: Simulator) -> None:
+    assert assembly.jobs is not None
+    for number in range(5):
+        account = simulator.add_account(f"org{number}", tickets=1)
+        add(client, f"org{number}", account.base_url, account.credential)
+        wait_for(lambda name=f"org{number}": client.sync_status_one(name).last_success_at, "the first run")
+    assembly.jobs.clock.bring_forward("merge", utcnow())
+    assert assembly._context is not None
+    database = assembly._context.database
+    wait_for(lambda: table(database, "SELECT count(DISTINCT segid) FROM flow_records_fts_idx") < [(4,)], "the merging")
 
 
 def test_a_lost_database_is_noticed_while_every_comparison_takes_long(

@@ -27,6 +27,7 @@ from zendeskd.cron import CronExpression
 from zendeskd.db import Database
 from zendeskd.errors import Conflict
 from zendeskd.models import Integration
+from zendeskd.pace import Pace
 from zendeskd.store import Store
 from zendeskd.store.pages import RunPages
 
@@ -307,7 +308,7 @@ def test_a_rest_is_three_times_the_work_and_a_second_at_most(monkeypatch: pytest
     instants = iter([0.0, 0.1, 5.0, 5.02, 7.0, 67.0, 80.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(instants))
     rests = Rests()
-    pace = copies._Pace(rests, copies._YIELDED)
+    pace = Pace(rests, copies._YIELDED)
     assert [pace.rest() for _ in range(3)] == [False] * 3
     assert rests.asked_s == pytest.approx([0.3, 0.06, 1.0])
 

@@ -10,11 +10,14 @@ difference.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import shutil
+import sqlite3
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +60,7 @@ class Progress:
 
 
 def synced(path: Path) -> RunStatus:
-    """One life of a daemon, as far as the store sees it: open, take over, run, close. Raises StorageError."""
+    """One life of a daemon, as far as the store sees it: open, take over, run, merge, close. Raises StorageError."""
     db = Database(f"sqlite:///{path}")
     db.open()
     try:
@@ -72,6 +75,7 @@ def synced(path: Path) -> RunStatus:
             ahead=lambda pages, _: pages, now=lambda: NOW,
         )  # fmt: skip
         store.runs.finish(row.id, result, source.calls, NOW)
+        store.merging.go_on(threading.Event())
         return result.status
     finally:
         db.close()
@@ -102,6 +106,12 @@ def content(path: Path) -> list[object]:
         return [table(db, query) for query in (RECORDS, LINKS, "SELECT cursor, watermark FROM integrations")]
     finally:
         db.close()
+
+
+def pieces(path: Path) -> int:
+    """How many the search index has."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT count(DISTINCT segid) FROM flow_records_fts_idx").fetchone()[0])
 
 
 def tried(path: Path, disk: ctypes.CDLL, nth: int, lasting: int, error: int) -> str:
@@ -137,6 +147,7 @@ def main(folder: Path, error: int, lasting: int) -> int:
     shutil.copytree(first, twin)
     assert synced(twin / "copy.db") is RunStatus.PARTIAL, "one record is set aside"
     truth = content(twin / "copy.db")
+    assert pieces(twin / "copy.db") < 4, "the search index was merged"
     outcomes: Counter[str] = Counter()
     for nth in range(MOST_WRITES):
         place = folder / f"write-{nth}"

@@ -279,8 +279,8 @@ SEARCH_INDEX = (
     "title, body, requester, assignee, tags, content='flow_records', content_rowid='id')",
     # index pages as big as the database's own: a third more rows a second than the default of 4050 bytes
     "INSERT INTO flow_records_fts (flow_records_fts, rank) VALUES ('pgsz', 16000)",
-    # merge 8 pieces of a size instead of 4: writing the index costs a fifth less, a search no more that can be measured
-    "INSERT INTO flow_records_fts (flow_records_fts, rank) VALUES ('automerge', 8)",
+    # its pieces are merged by a chore (`store.merging`); in a commit only where so many of one size have gathered
+    "INSERT INTO flow_records_fts (flow_records_fts, rank) VALUES ('automerge', 0), ('crisismerge', 128)",
 )
 
 

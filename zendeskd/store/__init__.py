@@ -9,6 +9,7 @@ from __future__ import annotations
 from zendeskd.db import Database
 from zendeskd.store.audit import Audit
 from zendeskd.store.fleet import Fleet
+from zendeskd.store.merging import Merging
 from zendeskd.store.pages import Pages
 from zendeskd.store.reconciliations import Reconciliations
 from zendeskd.store.records import Records
@@ -23,5 +24,6 @@ class Store:
         self.runs = Runs(db, self.fleet)
         self.pages = Pages(db)
         self.records = Records(db)
+        self.merging = Merging(db)
         self.reconciliations = Reconciliations(db)
         self.audit = Audit(db)

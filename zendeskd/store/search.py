@@ -32,6 +32,7 @@ _LEARN_RANGE: Final = (
     "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) "
     "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id BETWEEN ? AND ?"
 )
+_MERGE: Final = "INSERT INTO flow_records_fts (flow_records_fts, rank) VALUES ('merge', ?)"
 _HITS: Final = "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
 _AMONG: Final = (
     "SELECT rowid FROM flow_records_fts WHERE flow_records_fts MATCH ? AND rowid BETWEEN ? AND ? "
@@ -67,6 +68,14 @@ def learn(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
 
 def learn_range(connection: sqlite3.Connection, first: int, last: int) -> None:
     connection.execute(_LEARN_RANGE, (first, last))
+
+
+def merge(connection: sqlite3.Connection, pages: int) -> bool:
+    """Go on with merging the pieces of the index, for about so many of its pages of 16 KB. -> whether there was
+    anything to do, as told by the count of changes (sqlite.org/fts5.html, "The 'merge' Command")."""
+    before = connection.total_changes
+    connection.execute(_MERGE, (pages,))
+    return connection.total_changes not in (before, before + 1)
 
 
 def expression(typed: str) -> str | None:
