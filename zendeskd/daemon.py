@@ -12,7 +12,6 @@ No part is started before the process has its final form: python-daemon forks an
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import resource
@@ -27,7 +26,7 @@ from typing import IO, Final
 import structlog
 from daemon import DaemonContext  # type: ignore[import-untyped]  # ships neither types nor a marker
 
-from zendeskd import __version__, logs, notify, paths
+from zendeskd import __version__, heap, logs, notify, paths
 from zendeskd.assembly import Assembly
 from zendeskd.config import Config
 from zendeskd.errors import ConfigError, Conflict, Damaged, StorageError, ZendeskdError
@@ -40,9 +39,6 @@ START_WITHIN_S: Final = 30.0
 _LOCK_NAME: Final = "zendeskd.lock"
 _BEAT_S: Final = 5.0
 _READY: Final = b"READY"
-_M_TRIM_THRESHOLD: Final = -1  # malloc.h of glibc
-_M_MMAP_THRESHOLD: Final = -3
-_M_ARENA_MAX: Final = -8
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -201,7 +197,7 @@ def _live(
 
 
 def _serve(config: Config, reload: Reload, wishes: _Wishes, ready: Callable[[], None], *, foreground: bool) -> int:
-    _tune_malloc()
+    heap.tune()
     assembly = Assembly(config, reload)
     with logs.setup(config, foreground=foreground, sink=assembly.publish_log) as logging:
         assembly.set_level = logging.set_level
@@ -229,20 +225,6 @@ def _dump_no_core() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     most = 0 if hard == 0 else 1
     resource.setrlimit(resource.RLIMIT_CORE, (most, most))
-
-
-def _tune_malloc() -> None:
-    """glibc gives each of many threads a heap of its own and each keeps the largest page it ever saw: comparisons of
-    100,000 tickets, again and again, grew the process to four times its size. And once a large block was freed it takes
-    the next ones from the heap, in whose holes a third of the memory stayed after a quarter of an hour: the threshold
-    is held where whole pages go back to the system, and not the pieces they come in, which would cost a fault for each
-    4 KiB. The end of a heap goes back when it is 8 MiB long, as the records of a page are, not at 128 KiB, which would
-    have the system clear the memory of each page's records anew. Other C libraries have no such call."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, 2)
-        libc.mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
-        libc.mallopt(_M_TRIM_THRESHOLD, 8 * 1024 * 1024)
 
 
 def _watch(assembly: Assembly, wishes: _Wishes) -> None:

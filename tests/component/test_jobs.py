@@ -10,6 +10,7 @@ import pytest
 from tests.fakes import START, page
 from tests.fixtures.fleets import Fleet, Gate
 from tests.waiting import wait_for
+from zendeskd import heap
 from zendeskd.errors import BadRequest, Conflict, CredentialError, NetworkError, NotFound
 from zendeskd.models import (
     Health,
@@ -32,6 +33,18 @@ def test_an_active_one_with_credentials_runs_without_being_asked(fleet: Fleet) -
     assert view.integration.cursor == "b"
     assert view.integration.next_run_at is not None
     assert view.today.records == 3
+
+
+def test_memory_is_given_back_after_a_run_of_several_pages(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(heap, "give_back", lambda: given.append(None))
+    fleet.add()
+    jobs = fleet.start([page(1, 2, cursor="a", end=True)], [page(3, cursor="b"), page(4, cursor="c", end=True)])
+    fleet.ended()
+    fleet.idle()
+    assert given == []
+    jobs.trigger("acme", "zendesk", "ana")
+    wait_for(lambda: given, "the memory to be given back")
 
 
 def test_without_credentials_or_stopped_nothing_runs_by_itself(fleet: Fleet) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from msgspec.structs import replace
 
-from zendeskd import sync
+from zendeskd import heap, sync
 from zendeskd.cancel import CancelToken
 from zendeskd.connectors.base import Connector, CredentialDoor, Source
 from zendeskd.errors import Cancelled, CredentialError, NetworkError, PermissionDenied, RunError, ZendeskdError
@@ -146,6 +146,8 @@ class Bench:
             for fetcher in fetchers:
                 fetcher.close()
                 fetcher.join(_FETCHER_ENDS_WITHIN_S)
+            if live.view().pages > 1:
+                heap.give_back()
 
     @contextlib.contextmanager
     def aside(self, integration: Integration) -> Iterator[Source]:
