@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import secrets
@@ -255,8 +254,10 @@ class Assembly:
 
     def _merge_search_index(self) -> None:
         assert self._context is not None
-        with contextlib.suppress(StorageError):  # which health tells; the next minute tries again
+        try:
             self._context.store.merging.go_on(self._housekeeping.ending)
+        except StorageError as error:
+            log.error("search index not merged", error=error.detail)
 
     def _prune(self) -> None:
         assert self._context is not None

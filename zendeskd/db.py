@@ -269,7 +269,7 @@ class Database:
         on a disk is left to the log, where small writes still fit when the file cannot grow any more."""
         try:
             with self._mapped():
-                if not self._is_damaged and self._has_room():
+                if not self._is_damaged and self.has_room():
                     self._pool.move_log()
         except StorageError:
             return False
@@ -299,9 +299,10 @@ class Database:
 
     def _is_still_full(self) -> bool:
         """The few bytes of a run's end fit where a page did not."""
-        return self.trouble == FULL.word and not self._has_room()
+        return self.trouble == FULL.word and not self.has_room()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Whether more is left on the disk than the last room, which is for small writes to the log."""
         try:
             return shutil.disk_usage(self.path.parent).free >= _ROOM_FOR_A_PAGE
         except OSError:

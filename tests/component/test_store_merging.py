@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.stores import is_consistent, record, table, write
 from zendeskd.db import Database
-from zendeskd.errors import StorageError
+from zendeskd.errors import Damaged, StorageError
 from zendeskd.store import Store, merging, search
 from zendeskd.store.pages import RunPages
 
@@ -142,3 +142,32 @@ def test_a_disk_without_room_costs_a_step(database: Database, store: Store, endi
     assert pieces(database) < 4
     assert hits(database, "word7") == before
     assert is_consistent(database)
+
+
+@pytest.mark.usefixtures("many")
+def test_a_disk_in_trouble_is_left_alone(
+    database: Database, store: Store, ending: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that has nothing to do writes nothing, and would clear what health says."""
+    database.trouble = "I/O error"
+    store.merging.go_on(ending)
+    assert (database.trouble, pieces(database) >= 20) == ("I/O error", True)
+    database.trouble = None
+    monkeypatch.setattr(database, "has_room", lambda: False)
+    store.merging.go_on(ending)
+    assert pieces(database) >= 20
+    monkeypatch.undo()
+    store.merging.go_on(ending)
+    assert pieces(database) < 4
+
+
+@pytest.mark.usefixtures("many")
+def test_a_damaged_index_is_told_once(database: Database, store: Store, ending: threading.Event) -> None:
+    with database.writing() as connection:
+        connection.execute("DELETE FROM flow_records_fts_data WHERE id > 1000 AND id % 3 = 0")
+        connection.execute("UPDATE flow_records_fts_data SET block = x'00' WHERE id > 1000")
+    with pytest.raises(Damaged):
+        store.merging.go_on(ending)
+    database.trouble = None
+    store.merging.go_on(ending)
+    assert database.trouble is None

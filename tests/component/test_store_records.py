@@ -129,6 +129,22 @@ def test_looking_hits_up_finds_what_counting_them_finds(
             assert search.hits_among(connection, words, ids, 1.0) == sorted(hits & set(ids))
 
 
+@pytest.mark.parametrize(("typed", "looked_up"), [("payment", 3), ("pay*", 1)])
+@pytest.mark.usefixtures("many")
+def test_records_with_ids_near_each_other_are_looked_up_together(
+    database: Database, typed: str, looked_up: int
+) -> None:
+    """By the beginning of a word all of them: each look-up would read all its hits."""
+    words, asked = search.expression(typed), list[str]()
+    assert words is not None
+    with database.reading() as connection:
+        connection.set_trace_callback(asked.append)
+        search.hits_among(connection, words, [*range(1, 30), *range(5000, 5020), 9000], 0.5)
+        connection.set_trace_callback(None)
+    assert len([one for one in asked if "MATCH" in one]) == looked_up
+    assert all("BETWEEN" in one and "+rowid IN" in one for one in asked if "MATCH" in one)
+
+
 def test_a_search_fills_its_pages_where_the_hits_lie_far_back(many: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WALKED_THEN_SORTED.items():
         monkeypatch.setattr(records_module, name, value)
