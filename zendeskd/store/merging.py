@@ -4,9 +4,9 @@ Each page that is written leaves a piece of the index, and a search looks into a
 them in the commits of pages, where a sync waits for it: a tenth of its time. Here a chore does it, and a commit only
 where the chore is far behind (`crisismerge`, in the first migration).
 
-SQLite 3.40.1 (3.54.1 does not) loses at the word where a step stops that a record had it before, if it was taken out of
-the record and put back meanwhile: taken out once more, it is still found. The same happens where SQLite merges by
-itself, which stops after 64 pages; here it is the fewer the larger the steps are.
+SQLite 3.40.1 has a fault here, which 3.54.1 has not: at the one word where a step stops it can forget that a record
+which was changed had that word before. Taken out of the record later, it is still found. That is so too where SQLite
+merges by itself, which stops after 64 pages already; the larger the steps, the fewer such words.
 """
 
 from __future__ import annotations
