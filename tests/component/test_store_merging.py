@@ -55,6 +55,16 @@ def test_pieces_become_few_and_a_search_finds_the_same(
     assert is_consistent(database)
 
 
+def test_what_a_changed_record_keeps_is_one_change_in_one_piece(database: Database, pages: RunPages) -> None:
+    """Its removal and its return in two would be parted by a merge that stops between them."""
+    write(pages, [record(n, body=f"old{n} {WORDS}") for n in range(20)])
+    assert pieces(database) == 1
+    write(pages, [record(n, version=2, body=f"new{n} {WORDS}") for n in reversed(range(20))])
+    assert pieces(database) == 2
+    assert [len(hits(database, typed)) for typed in ("old7", "new7", "word7")] == [0, 1, 20]
+    assert is_consistent(database)
+
+
 def test_a_commit_merges_where_nothing_else_did(database: Database, pages: RunPages) -> None:
     for number in range(130):
         write(pages, [record(number)])

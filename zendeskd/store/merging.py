@@ -4,9 +4,9 @@ Each page that is written leaves a piece of the index, and a search looks into a
 them in the commits of pages, where a sync waits for it: a tenth of its time. Here a chore does it, and a commit only
 where the chore is far behind (`crisismerge`, in the first migration).
 
-SQLite 3.40.1 has a fault here, which 3.54.1 has not: at the one word where a step stops it can forget that a record
-which was changed had that word before. Taken out of the record later, it is still found. That is so too where SQLite
-merges by itself, which stops after 64 pages already; the larger the steps, the fewer such words.
+SQLite 3.40.1 has a fault here, which 3.54.1 has not: at the one word where a step stops it can forget that a record had
+that word before it was taken out by one piece and put back by another; taken out once more, it is still found. That is
+so too where SQLite merges by itself, which stops after 64 pages already; the larger the steps, the fewer such words.
 """
 
 from __future__ import annotations

@@ -24,10 +24,7 @@ _FORGET: Final = (
     "INSERT INTO flow_records_fts (flow_records_fts, rowid, title, body, requester, assignee, tags) "
     "VALUES ('delete', ?, ?, ?, ?, ?, ?)"
 )
-_LEARN: Final = (
-    "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) "
-    "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id IN (SELECT value FROM json_each(?))"
-)
+_LEARN: Final = "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) VALUES (?, ?, ?, ?, ?, ?)"
 _LEARN_RANGE: Final = (
     "INSERT INTO flow_records_fts (rowid, title, body, requester, assignee, tags) "
     "SELECT id, title, body, requester, assignee, tags FROM flow_records WHERE id BETWEEN ? AND ?"
@@ -61,9 +58,13 @@ def forget(connection: sqlite3.Connection, old: Iterable[Entry]) -> None:
     connection.executemany(_FORGET, old)
 
 
-def learn(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
-    """Take the rows in as they are now. They must not be in the index."""
-    connection.execute(_LEARN, (json.dumps(ids),))
+def replace(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Entry]]) -> None:
+    """(What the index holds of a record, what it is to hold), the lowest ids first. Each is taken out and put in at
+    once: a word that it keeps is then one change, in one piece of the index, which no merge can part (see `merging`).
+    """
+    for old, new in entries:
+        connection.execute(_FORGET, old)
+        connection.execute(_LEARN, new)
 
 
 def learn_range(connection: sqlite3.Connection, first: int, last: int) -> None:

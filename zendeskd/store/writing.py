@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from peewee import EXCLUDED, SQL
@@ -194,12 +195,9 @@ class _Batch:
         first = self._next_id()
         rows = [(first + at, row) for at, row in enumerate(new)]
         rows += [(here.id, row) for here, row in moved]
-        indexed = self._entries_to_replace(moved)
-        search.forget(self._connection, indexed)
+        search.replace(self._connection, self._entries_to_replace(moved))
         for start in range(0, len(rows), _AT_ONCE):
             self._upsert(rows[start : start + _AT_ONCE])
-        if indexed:
-            search.learn(self._connection, [entry[0] for entry in indexed])
         if new:
             search.learn_range(self._connection, first, first + len(new) - 1)
         self._link([row.record for row in new], [row.record for _, row in moved])
@@ -219,17 +217,17 @@ class _Batch:
         row = self._connection.execute(_NEXT_ID).fetchone()
         return 1 if row is None else int(row[0]) + 1
 
-    def _entries_to_replace(self, moved: list[tuple[Known, Row]]) -> list[search.Entry]:
-        """What the search index holds of those whose indexed text changes, whatever their hash says: an entry that is
-        taken out with other text than it was put in with would damage the index."""
+    def _entries_to_replace(self, moved: list[tuple[Known, Row]]) -> list[tuple[search.Entry, search.Entry]]:
+        """What the search index holds of those whose indexed text changes, whatever their hash says, and what it is to
+        hold: an entry that is taken out with other text than it was put in with would damage the index."""
         if not moved:
             return []
         records = {here.id: row.record for here, row in moved}
-        return [
-            entry
-            for entry in search.entries(self._connection, list(records))
-            if entry[1:] != _indexed(records[entry[0]])
+        pairs = [
+            (old, (old[0], *_indexed(records[old[0]])))
+            for old in sorted(search.entries(self._connection, list(records)), key=itemgetter(0))
         ]
+        return [(old, new) for old, new in pairs if old != new]
 
     def _link(self, new: list[Record], moved: list[Record]) -> None:
         """The links a source reports are those of a record's newest version; the ones made by hand stay."""
