@@ -12,7 +12,7 @@ _M_ARENA_MAX: Final = -8
 
 _ARENAS: Final = 4
 """Heaps that all threads share. Each keeps the largest page it ever saw, so one for each thread makes the process four
-times as large. With two, every other sync had its worker and its fetcher on the same one: a seventh slower."""
+times as large. With two, three syncs of eight had their worker and their fetcher on the same one: a seventh slower."""
 
 
 def tune() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.fixtures.stores import table
+from tests.fixtures.stores import PIECES, table
 from tests.waiting import wait_for
 from zendeskd import wire
 from zendeskd.assembly import Assembly
@@ -168,7 +168,7 @@ def test_the_pieces_of_the_search_index_are_merged(assembly: Assembly, client: C
     assembly.jobs.clock.bring_forward("merge", utcnow())
     assert assembly._context is not None
     database = assembly._context.database
-    wait_for(lambda: table(database, "SELECT count(DISTINCT segid) FROM flow_records_fts_idx") < [(4,)], "the merging")
+    wait_for(lambda: table(database, PIECES) < [(4,)], "the merging")
 
 
 def test_a_lost_database_is_noticed_while_every_comparison_takes_long(

@@ -6,13 +6,12 @@ import threading
 
 import pytest
 
-from tests.fixtures.stores import is_consistent, record, table, write
+from tests.fixtures.stores import PIECES, is_consistent, record, table, write
 from zendeskd.db import Database
 from zendeskd.errors import Damaged, StorageError
 from zendeskd.store import Store, merging, search
 from zendeskd.store.pages import RunPages
 
-PIECES = "SELECT count(DISTINCT segid) FROM flow_records_fts_idx"
 WORDS = " ".join(f"word{n}" for n in range(300))
 
 

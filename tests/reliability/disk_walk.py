@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fixtures.copied import LINKS, RECORDS, WRONG_SUMS
-from tests.fixtures.stores import NOW, add_organization, is_consistent, record, table
+from tests.fixtures.stores import NOW, PIECES, add_organization, is_consistent, record, table
 from zendeskd import sync
 from zendeskd.cancel import CancelToken
 from zendeskd.db import Database
@@ -109,9 +109,8 @@ def content(path: Path) -> list[object]:
 
 
 def pieces(path: Path) -> int:
-    """How many the search index has."""
     with contextlib.closing(sqlite3.connect(path)) as db:
-        return int(db.execute("SELECT count(DISTINCT segid) FROM flow_records_fts_idx").fetchone()[0])
+        return int(db.execute(PIECES).fetchone()[0])
 
 
 def tried(path: Path, disk: ctypes.CDLL, nth: int, lasting: int, error: int) -> str:

@@ -36,7 +36,6 @@ _AMONG: Final = (
     "AND +rowid IN (SELECT value FROM json_each(?))"  # with the plus: no look-up for each
 )
 
-
 _MOST_WORDS: Final = 32
 _LONGEST_WORD: Final = 200
 
@@ -58,11 +57,11 @@ def forget(connection: sqlite3.Connection, old: Iterable[Entry]) -> None:
     connection.executemany(_FORGET, old)
 
 
-def replace(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Entry]]) -> None:
+def replace(connection: sqlite3.Connection, changed: Sequence[tuple[Entry, Entry]]) -> None:
     """(What the index holds of a record, what it is to hold), the lowest ids first. Each is taken out and put in at
     once: a word that it keeps is then one change, in one piece of the index, which no merge can part (see `merging`).
     """
-    for old, new in entries:
+    for old, new in changed:
         connection.execute(_FORGET, old)
         connection.execute(_LEARN, new)
 
