@@ -1,4 +1,5 @@
-"""What threads have in common: they may not be to be had, and one of them ends what takes too long."""
+"""What threads have in common: they may not be to be had, one does what another waits for later, and one ends what
+takes too long."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from concurrent.futures import Future
+from typing import Final, TypeVar
 
 import structlog
 
@@ -15,6 +17,8 @@ from zendeskd.errors import NetworkError
 log = structlog.get_logger("zendeskd.threads")
 
 _NEVER: Final = float("inf")
+
+T = TypeVar("T")
 
 
 def begin(thread: threading.Thread) -> None:
@@ -26,6 +30,20 @@ def begin(thread: threading.Thread) -> None:
             f"The account was not called: this host gives the daemon no more threads ({error}).",
             hint="TasksMax of the unit and the limits of the daemon's user say how many it may have.",
         ) from error
+
+
+def beside(call: Callable[[], T], name: str) -> Future[T]:
+    """Call it in a thread of its own, of this name. What it returns or raises is the future's. Raises as `begin`."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    begin(threading.Thread(target=work, name=name, daemon=True))
+    return future
 
 
 class Alarms:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fixtures.loopback import FastTime, Loopback, Opened, Reply, Seen, http_date
+from zendeskd.connectors import zendesk_export
 from zendeskd.connectors.exchange import TRIES
 from zendeskd.connectors.zendesk import ZendeskConnector
 from zendeskd.errors import CursorInvalid, CursorStuck, NetworkError, PermissionDenied, RunError, ServerError
@@ -24,6 +25,12 @@ TOO_RECENT_OF_OLD = Reply(
 def loopback() -> Iterator[Loopback]:
     with Loopback() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call after the other, however busy the machine: asking ahead has tests of its own, test_zendesk_ahead.py."""
+    monkeypatch.setattr(zendesk_export, "_FAR_S", float("inf"))
 
 
 def ticket(number: int, generated: int) -> dict[str, object]:

@@ -14,7 +14,7 @@ from tests.fakes import integration
 from tests.fixtures.loopback import FastTime, MemoryDoor
 from tests.fixtures.simulated import SimulatedTime
 from zendeskd.cancel import CancelToken
-from zendeskd.connectors import build
+from zendeskd.connectors import build, zendesk_export
 from zendeskd.connectors.zendesk import ZendeskConnector
 from zendeskd.errors import CredentialError, CursorInvalid, CursorStuck, NetworkError, PermissionDenied, RunError
 from zendeskd.models import (
@@ -284,7 +284,10 @@ def test_a_quarter_of_the_account_is_left_to_others(simulator: Simulator, time: 
 
 
 @pytest.mark.parametrize("kind", ["oauth_client_credentials", "oauth_refresh_token"])
-def test_tokens_that_end_during_a_run_are_renewed(kind: str, simulator: Simulator, time: FastTime) -> None:
+def test_tokens_that_end_during_a_run_are_renewed(
+    kind: str, simulator: Simulator, time: FastTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zendesk_export, "_FAR_S", float("inf"))  # each page is asked for after the token ended
     account = made(simulator, tickets=3500, body_bytes=50)
     copy = Copy(account, time, kind=kind)
     store: Callable[[Page], None] = copy.store

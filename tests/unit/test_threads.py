@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.waiting import wait_for
 from zendeskd.errors import NetworkError
-from zendeskd.threads import Alarms, begin
+from zendeskd.threads import Alarms, begin, beside
 
 MORE_THAN_THE_ADDRESS_SPACE = 1 << 60
 
@@ -30,7 +31,19 @@ def test_a_thread_that_is_not_to_be_had_is_no_bug() -> None:
 
 
 @pytest.mark.usefixtures("no_more_threads")
-def test_without_a_thread_nothing_begins_that_would_have_no_end() -> None:
+def test_without_a_thread_nothing_is_called_beside() -> None:
+    with pytest.raises(NetworkError, match="no more threads"):
+        beside(lambda: pytest.fail("called"), "helper")
+
+
+def test_what_is_called_beside_gives_its_result_or_raises_its_error() -> None:
+    assert beside(lambda: threading.current_thread().name, "worker-1-ask").result(10) == "worker-1-ask"
+    with pytest.raises(SystemExit, match="7"):
+        beside(lambda: sys.exit(7), "worker-1-ask").result(10)
+
+
+@pytest.mark.usefixtures("no_more_threads")
+def test_without_a_thread_nothing_begins_begins_that_would_have_no_end() -> None:
     alarms, rung = Alarms(), threading.Event()
     with pytest.raises(NetworkError, match="no more threads"), alarms.after(0.01, rung.set):
         pytest.fail("it has begun")

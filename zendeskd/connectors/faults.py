@@ -19,13 +19,14 @@ from zendeskd.redact import without
 
 class Answer(msgspec.Struct, frozen=True):
     """What came back. Header names are lower case; the body is unpacked. `sent`: secrets that the call went with, which
-    an answer may repeat: its words are shown by `quoted` only."""
+    an answer may repeat: its words are shown by `quoted` only. `after_s`: from the call until it began to come."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     host: str
     sent: tuple[Secret, ...] = ()
+    after_s: float = 0.0
 
     @property
     def request_id(self) -> str | None:

@@ -11,6 +11,7 @@ import io
 import socket
 import ssl
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -139,6 +140,7 @@ class Transport:
         if request.params:
             url += "?" + urlencode(request.params)
         sent = secrets_in({**headers, **(request.body or {})})
+        called_at = time.monotonic()
         with self._client.stream(
             "GET" if request.body is None else "POST",
             url,
@@ -146,6 +148,7 @@ class Transport:
             headers=dict(headers),
             extensions={"trace": self._trace},
         ) as response:
+            after_s = time.monotonic() - called_at
             if response.is_redirect or 300 <= response.status_code < 400:
                 elsewhere = without(_host_of(response.headers.get("location", "")), sent)
                 raise Redirected(
@@ -175,6 +178,7 @@ class Transport:
                 body=body,
                 host=self._host,
                 sent=sent,
+                after_s=after_s,
             )
 
     def _body(self, response: httpx.Response, sent: tuple[Secret, ...]) -> Iterator[bytes]:

@@ -8,9 +8,12 @@ out; tickets of AI agents come only with `support_type_scope=all`; deleted ticke
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -26,8 +29,9 @@ from zendeskd.connectors.zendesk_tickets import (
     decode_envelope,
     instant_of,
 )
-from zendeskd.errors import CursorInvalid, CursorStuck, PermissionDenied, RunError
+from zendeskd.errors import CursorInvalid, CursorStuck, NetworkError, PermissionDenied, RunError
 from zendeskd.models import Page, Position
+from zendeskd.threads import beside
 
 PATH: Final = "/api/v2/incremental/tickets/cursor"
 LARGEST_PAGE: Final = 1000
@@ -35,6 +39,8 @@ LAG: Final = timedelta(seconds=120)
 """How far behind the server's clock a start must lie: one minute by its rules, two for certain."""
 LEGACY_LAG: Final = timedelta(minutes=5, seconds=30)
 _GOOD_BEFORE_GROWING: Final = 3
+_FAR_S: Final = 0.01
+"""An answer that takes longer is worth a thread that waits for it: a page of tickets is read in about as long."""
 
 
 class _Export(Envelope, kw_only=True):
@@ -43,6 +49,18 @@ class _Export(Envelope, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(_Export)
+
+
+class _Unread(NamedTuple):
+    """An answer that is a page, before its tickets are read."""
+
+    read: Callable[[], Page]
+    following: str | None = None  # the cursor of the page after it
+    after_s: float = 0.0
+
+
+def _nothing_new() -> Page:
+    return Page(records=[], end_of_stream=True)
 
 
 class PageSize:
@@ -80,16 +98,26 @@ class ExportReader:
         self._second_look = SecondLook(account.stats)
 
     def pages(self, position: Position) -> Iterator[Page]:
-        """Every page from the position to the end of the stream. Raises CursorInvalid and every RunError of a call."""
+        """Every page from the position to the end of the stream. Raises CursorInvalid and every RunError of a call.
+
+        Where answers take their time, the next page is asked for before the tickets of this one are read.
+        """
         cursor = position.cursor
         start = None if cursor is not None else self._start(position.since, self._account.time.now() - LAG)
+        asked: Future[_Unread] | None = None
         while True:
-            page = self._too_recent_is_nothing(self._page, cursor, start)
+            unread = self._ask(cursor, start) if asked is None else asked.result()
+            following = unread.following
+            asked = None if following == cursor else self._ask_ahead(unread)
+            page = self._second_look.at(unread.read(), partial(self._ask_again, cursor, start, asked))
+            del unread  # and with it the whole answer, before whoever reads this takes his time
             yield page
             if page.end_of_stream:
                 return
             if page.cursor is None or page.cursor == cursor:
                 raise CursorStuck("The export says there is more but its cursor does not move on.")
+            if page.cursor != following:  # so said the second answer
+                asked = None
             cursor, start = page.cursor, None
 
     def census(self, since: Position) -> Iterator[Page]:
@@ -100,7 +128,7 @@ class ExportReader:
         """The cheapest call that needs all the rights of a run."""
         start = int((self._account.time.now() - LEGACY_LAG).timestamp())
 
-        def call(cursor: str | None, start: int | None) -> Page:
+        def call(cursor: str | None, start: int | None) -> _Unread:
             return self._account.get(
                 lambda: _request(cursor, start, 1), EXPORT, self._decode, most_tries=FEW_TRIES, ask_again=ask_again
             )
@@ -112,8 +140,8 @@ class ExportReader:
         return 0 if since is None else max(0, int(min(since, latest).timestamp()))
 
     def _too_recent_is_nothing(
-        self, call: Callable[[str | None, int | None], Page], cursor: str | None, start: int | None
-    ) -> Page:
+        self, call: Callable[[str | None, int | None], _Unread], cursor: str | None, start: int | None
+    ) -> _Unread:
         """A page; where the start is refused as too recent, once more by the server's own clock, then nothing new."""
         for lag in (LAG, LEGACY_LAG, None):
             try:
@@ -127,29 +155,44 @@ class ExportReader:
                     break
                 latest = (error.date or self._account.time.now()) - lag
                 start = min(start, max(0, int(latest.timestamp())))
-        return Page(records=[], end_of_stream=True)
+        return _Unread(_nothing_new)
 
-    def _page(self, cursor: str | None, start: int | None) -> Page:
+    def _ask(self, cursor: str | None, start: int | None) -> _Unread:
+        return self._too_recent_is_nothing(self._answer, cursor, start)
+
+    def _ask_ahead(self, unread: _Unread) -> Future[_Unread] | None:
+        """The page after it, on its way. None where there is none, or where it is not worth it."""
+        if unread.following is None or unread.after_s < _FAR_S:
+            return None
+        try:
+            return beside(partial(self._ask, unread.following, None), f"{threading.current_thread().name}-ask")
+        except NetworkError:  # no more threads: it is asked for in its turn
+            return None
+
+    def _ask_again(self, cursor: str | None, start: int | None, asked: Future[_Unread] | None) -> Page:
+        if asked is not None:
+            wait([asked])  # an account answers one call at a time
+        return self._ask(cursor, start).read()
+
+    def _answer(self, cursor: str | None, start: int | None) -> _Unread:
         size = self._page_size
-
-        def fetch() -> Page:
-            return self._account.get(
-                lambda: _request(cursor, start, size.now), EXPORT, self._decode, shrink=size.shrink
-            )
-
-        page = self._second_look.at(fetch)
+        unread = self._account.get(lambda: _request(cursor, start, size.now), EXPORT, self._decode, shrink=size.shrink)
         size.went_well()
-        return page
+        return unread
 
-    def _decode(self, answer: Answer) -> Page:
+    def _decode(self, answer: Answer) -> _Unread:
         envelope, raws = decode_envelope(answer, _decoder)
+        following = None if envelope.end_of_stream else envelope.after_cursor or None
+        return _Unread(partial(self._read, envelope, raws, answer.date), following, answer.after_s)
+
+    def _read(self, envelope: _Export, raws: list[bytes], date: datetime | None) -> Page:
         tickets = self._mapper.map(envelope, raws)
         watermark = None
         if tickets.records:
             watermark = instant_of(max(record.source_version for record in tickets.records))
         if envelope.end_of_stream:
             # everything up to the held-back minute was shown, if it was nothing too
-            clock = min(answer.date or self._account.time.now(), self._account.time.now())
+            clock = min(date or self._account.time.now(), self._account.time.now())
             watermark = max(watermark or clock - LAG, clock - LAG)
         return Page(
             records=tickets.records,

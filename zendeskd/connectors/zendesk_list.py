@@ -145,7 +145,10 @@ class ListReader:
         ) from rejected
 
     def _page(self, cursor: str | None) -> Page:
-        return self._second_look.at(lambda: self._account.get(lambda: _tickets_request(cursor), "list", self._decode))
+        def ask() -> Page:
+            return self._account.get(lambda: _tickets_request(cursor), "list", self._decode)
+
+        return self._second_look.at(ask(), ask)
 
     def _decode(self, answer: Answer) -> Page:
         envelope, raws = decode_envelope(answer, _listing_decoder)

@@ -207,21 +207,20 @@ class SecondLook:
         self._stats = stats
         self._helps = True
 
-    def at(self, fetch: Callable[[], Page]) -> Page:
+    def at(self, page: Page, ask_again: Callable[[], Page]) -> Page:
         """The better of two answers, the first if it is good, or if there is no other to be had."""
-        page = fetch()
         if not page.quarantined or not self._helps:
             return page
         self._stats.retries += 1
         try:
-            again = fetch()
+            other = ask_again()
         except RunError as error:
             if not is_transient(error):
                 raise
             self._helps = False
             return page  # what is good of it must not wait for the next run
-        self._helps = len(again.quarantined) < len(page.quarantined)
-        return again if self._helps else page
+        self._helps = len(other.quarantined) < len(page.quarantined)
+        return other if self._helps else page
 
 
 def instant_of(version: int) -> datetime:
