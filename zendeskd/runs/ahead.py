@@ -1,8 +1,8 @@
 """Fetching ahead: the next page is on its way while this one is written.
 
 A run's worker thread consumes; a thread of its own fetches, at most one page ahead, so that memory holds two pages
-whatever the account, and the answer after them where the source asks ahead. The consumer never blocks on the network: a cancelled run leaves at once, and a source that
-sends nothing is noticed here even if its connection never times out.
+whatever the account, and one answer more where the source itself asks ahead. The consumer never blocks on the network:
+a cancelled run leaves at once, and a source that sends nothing is noticed here even if its connection never times out.
 """
 
 from __future__ import annotations
