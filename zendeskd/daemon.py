@@ -2,7 +2,7 @@
 
     main thread    waits for signals, feeds the watchdog
     scheduler      the clock: queues what is due
-    worker-1..N    one piece of work each, with a fetcher thread of its own while it reads pages
+    worker-1..N    one piece of work each, with a thread that fetches and one that asks ahead while it reads pages
     housekeeping   the database's chores
     control        the event loop of the control socket, with a few threads for what blocks
 

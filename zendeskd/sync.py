@@ -154,7 +154,8 @@ def _read(
     totals: PageCounts,
 ) -> None:
     guard = CursorGuard(position.cursor)
-    pages = ahead(map(store.prepare, source.pages(position)), cancel)
+    # not map(): whoever closes this closes the source's pages with it
+    pages = ahead((store.prepare(page) for page in source.pages(position)), cancel)
     try:
         for prepared in pages:
             page = prepared.page

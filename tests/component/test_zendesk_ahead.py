@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,8 +11,12 @@ from tests.component.test_zendesk_export import SINCE, export, ticket
 from tests.fixtures.loopback import FastTime, Loopback, Opened, Reply, Seen
 from tests.waiting import wait_for
 from zendeskd.connectors import zendesk_export
-from zendeskd.errors import CursorInvalid, PermissionDenied
+from zendeskd.connectors.faults import Answer
+from zendeskd.connectors.transport import Transport
+from zendeskd.connectors.zendesk_tickets import TicketMapper, Tickets
+from zendeskd.errors import CredentialError, CursorInvalid, CursorStuck, NetworkError, PermissionDenied
 from zendeskd.models import Page, Position
+from zendeskd.runs.ahead import FetchAhead
 
 UNREADABLE = {**ticket(2, 1790000005), "updated_at": "yesterday"}
 
@@ -32,6 +36,13 @@ def far(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zendesk_export, "_FAR_S", float("inf"))
+
+
+def garbled_once(*between: Reply) -> list[Reply]:
+    """A page with a ticket that can be read the second time; what is answered between the two; the page after it."""
+    whole = export(ticket(1, 1790000000), ticket(2, 1790000005), cursor="c1", end=False)
+    garbled = export(ticket(1, 1790000000), UNREADABLE, cursor="c1", end=False)
+    return [garbled, *between, whole, export(ticket(9, 1790000019))]
 
 
 def walk(opened: Opened) -> Iterator[Page]:
@@ -118,17 +129,115 @@ def test_a_page_is_handed_over_though_the_next_has_to_wait_for_a_rate_limit(loop
 
 
 @pytest.mark.usefixtures("far")
-def test_a_page_on_which_tickets_cannot_be_read_is_asked_for_again_after_the_one_under_way(loopback: Loopback) -> None:
-    loopback.script = [
-        export(ticket(1, 1790000000), UNREADABLE, cursor="c1", end=False),
-        export(ticket(3, 1790000009), cursor="c2", end=False),
-        export(ticket(1, 1790000000), ticket(2, 1790000005), cursor="c1", end=False),
-        export(ticket(4, 1790000010), cursor="c3"),
-    ]
+def test_the_tickets_of_a_page_are_read_while_the_next_is_on_its_way(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading: Callable[..., Tickets] = TicketMapper.map
+
+    def read(*args: object) -> Tickets:
+        wait_for(lambda: len(loopback.seen) == 2, "the call for the next page")
+        return reading(*args)
+
+    monkeypatch.setattr(TicketMapper, "map", read)
+    loopback.script = [export(ticket(1, 1790000000), cursor="c1", end=False), export(ticket(2, 1790000001))]
+    with Opened(loopback) as opened:
+        assert [ids(page) for page in walk(opened)] == [["1"], ["2"]]
+
+
+@pytest.mark.usefixtures("far")
+def test_a_cursor_that_stands_still_is_not_asked_for(loopback: Loopback) -> None:
+    loopback.script = [export(ticket(1, 1790000000), cursor="c1", end=False)]
+    with Opened(loopback) as opened, pytest.raises(CursorStuck):
+        list(opened.source.pages(Position("export", cursor="c1")))
+    assert len(loopback.seen) == 1
+
+
+@pytest.mark.usefixtures("far")
+def test_a_watermark_without_the_servers_clock_is_of_the_answer_and_not_of_its_reading(loopback: Loopback) -> None:
+    loopback.script = [export(ticket(1, 1790000000), cursor="c1", end=False), export(cursor="c2", Date="")]
+    with Opened(loopback) as opened:
+        pages = walk(opened)
+        next(pages)
+        wait_for(lambda: len(loopback.seen) == 2 and not asking(), "the answer")
+        answered_at = opened.time.now()
+        opened.time.ticks += 3600
+        watermark = next(pages).watermark
+    assert watermark is not None
+    assert watermark <= answered_at
+
+
+@pytest.mark.usefixtures("far")
+def test_a_page_on_which_tickets_cannot_be_read_is_asked_for_again_after_the_one_under_way(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering, is_read, calling = threading.Event(), threading.Event(), threading.Lock()
+    reading: Callable[..., Tickets] = TicketMapper.map
+    sending: Callable[..., Answer] = Transport.send
+
+    def read(*args: object) -> Tickets:
+        try:
+            return reading(*args)
+        finally:
+            is_read.set()
+
+    def send(*args: object) -> Answer:
+        assert calling.acquire(blocking=False), "two calls at a time"
+        try:
+            return sending(*args)
+        finally:
+            calling.release()
+
+    monkeypatch.setattr(TicketMapper, "map", read)
+    monkeypatch.setattr(Transport, "send", send)
+    loopback.script = garbled_once(
+        Reply({"tickets": [ticket(3, 1790000009)], "after_cursor": "c2", "end_of_stream": False}, hold=answering)
+    )
+    found: list[list[str]] = []
+    with Opened(loopback) as opened:
+        reader = threading.Thread(target=lambda: found.extend(ids(page) for page in walk(opened)))
+        reader.start()
+        wait_for(lambda: len(loopback.seen) == 2 and is_read.is_set(), "the reading of the page")
+        answering.set()
+        reader.join(15)
+    assert found == [["1", "2"], ["3"], ["9"]]
+    assert cursors(loopback) == [None, "c1", None, "c2"]
+    assert loopback.seen[2].params == loopback.seen[0].params
+
+
+@pytest.mark.usefixtures("far")
+def test_the_second_look_is_at_the_same_page_though_the_next_made_pages_smaller(loopback: Loopback) -> None:
+    loopback.script = garbled_once(Reply({}, 504), Reply({}, 504), export(cursor="c2", end=False))
     with Opened(loopback) as opened:
         found = [ids(page) for page in walk(opened)]
-    assert found == [["1", "2"], ["3"], ["4"]]
-    assert cursors(loopback) == [None, "c1", None, "c2"]
+    assert found == [["1", "2"], [], ["9"]]
+    assert [seen.params["per_page"] for seen in loopback.seen] == ["1000", "1000", "500", "250", "1000", "250"]
+
+
+@pytest.mark.usefixtures("far")
+def test_a_page_is_not_held_up_by_a_call_that_fails(loopback: Loopback) -> None:
+    loopback.script = [export(ticket(1, 1790000000), UNREADABLE, cursor="c1", end=False), Reply({}, 401)]
+    with Opened(loopback) as opened:
+        pages = walk(opened)
+        assert ids(next(pages)) == ["1"]
+        with pytest.raises(CredentialError):
+            next(pages)
+    assert cursors(loopback) == [None, "c1", "c1"], "refused credentials are not sent for a second look"
+
+
+@pytest.mark.usefixtures("far")
+def test_a_page_is_not_held_up_by_a_call_that_lasts(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zendesk_export, "_LOOK_WITHIN_S", 0.05)
+    answering = threading.Event()
+    loopback.script = [
+        export(ticket(1, 1790000000), UNREADABLE, cursor="c1", end=False),
+        Reply({"tickets": [ticket(3, 1790000009)], "after_cursor": "c2", "end_of_stream": True}, hold=answering),
+    ]
+    with Opened(loopback) as opened:
+        pages = walk(opened)
+        first = next(pages)
+        assert (ids(first), len(first.quarantined)) == (["1"], 1)
+        answering.set()
+        assert ids(next(pages)) == ["3"]
 
 
 @pytest.mark.usefixtures("far")
@@ -181,13 +290,32 @@ def test_a_host_that_gives_no_more_threads_has_the_next_page_asked_for_in_its_tu
 
 
 @pytest.mark.usefixtures("far")
-def test_closing_the_source_ends_the_call_under_way(loopback: Loopback) -> None:
+def test_whoever_ends_the_walk_waits_for_the_call_under_way(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung_up, over = threading.Event(), threading.Event()
+    sending: Callable[..., Answer] = Transport.send
+
+    def send(*args: object) -> Answer:
+        try:
+            return sending(*args)
+        except NetworkError:
+            hung_up.set()
+            over.wait(15)
+            raise
+
+    monkeypatch.setattr(Transport, "send", send)
     loopback.script = [
         export(ticket(1, 1790000000), cursor="c1", end=False),
         Reply({}, hold=threading.Event()),
     ]
     with Opened(loopback) as opened:
-        next(walk(opened))
-        wait_for(lambda: len(loopback.seen) == 2, "the call for the next page")
-        assert asking()
-    wait_for(lambda: not asking(), "the end of the thread that asks")
+        pages = (page for page in walk(opened))
+        fetcher = FetchAhead(pages, opened.cancel, is_waiting=lambda: False, alive=lambda: None)
+        wait_for(lambda: len(loopback.seen) == 2, "the call for the next page, while nobody takes the first")
+    assert hung_up.wait(15)
+    fetcher.close()
+    threading.Timer(0.3, over.set).start()
+    fetcher.join(10)
+    assert over.is_set()
+    assert not asking()

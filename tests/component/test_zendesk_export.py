@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.loopback import FastTime, Loopback, Opened, Reply, Seen, http_date
 from zendeskd.connectors import zendesk_export
-from zendeskd.connectors.exchange import TRIES
+from zendeskd.connectors.account import FEW_TRIES
 from zendeskd.connectors.zendesk import ZendeskConnector
 from zendeskd.errors import CursorInvalid, CursorStuck, NetworkError, PermissionDenied, RunError, ServerError
 from zendeskd.models import Page, Position
@@ -51,12 +51,12 @@ def test_where_no_second_answer_is_to_be_had_the_first_is_kept(second: Reply, lo
     unreadable = {**ticket(2, 1790000005), "updated_at": "yesterday"}
     first = export(ticket(1, 1790000000), unreadable, cursor="c1", end=False)
     last = export(ticket(3, 1790000009), unreadable, cursor="c2")
-    loopback.script = [first, *[second] * TRIES, last]
+    loopback.script = [first, *[second] * FEW_TRIES, last]
     with Opened(loopback) as opened:
         found = pages(opened)
     assert [[record.external_id for record in page.records] for page in found] == [["1"], ["3"]]
     assert [len(page.quarantined) for page in found] == [1, 1]
-    assert len(loopback.seen) == 1 + TRIES + 1, "it asked again, though that had not helped"
+    assert len(loopback.seen) == 1 + FEW_TRIES + 1, "it asked again, though that had not helped"
 
 
 def test_where_the_second_answer_is_a_refusal_the_run_ends_with_it(loopback: Loopback) -> None:

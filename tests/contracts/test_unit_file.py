@@ -90,11 +90,11 @@ def test_every_thread_that_it_may_start_fits() -> None:
     most = SETTINGS["workers"].parse(64)
     with pytest.raises(ValueError, match="from 1 to 64"):
         SETTINGS["workers"].parse(65)
-    fetch = (most + workers.SPARES_MOST) * 2
-    ending = most  # fetchers whose run is over, and which hang up
+    running = (most + workers.SPARES_MOST) * 3  # with one that fetches and one that asks ahead
+    ending = most * 2  # those whose run is over, and which hang up
     beside = app.THREADS + app.SLOW_THREADS + app.LOG_THREADS + len(("main", "scheduler", "control", "time", "backup"))
-    assert int(setting("TasksMax")) >= fetch + ending + beside
-    assert int(setting("LimitNOFILE")) >= (fetch + ending) * 8  # a connection, and the database with its log
+    assert int(setting("TasksMax")) >= running + ending + beside
+    assert int(setting("LimitNOFILE")) >= (running + ending) * 8  # a connection, and the database with its log
 
 
 def test_each_setting_stands_once() -> None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,8 @@ from zendeskd.errors import (
     ServerError,
     StorageError,
 )
-from zendeskd.models import CallStats, Integration, Page, PageCounts, Quarantined, RunResult, RunStatus
+from zendeskd.models import CallStats, Integration, Page, PageCounts, Position, Quarantined, RunResult, RunStatus
+from zendeskd.runs.ahead import FetchAhead
 
 T = TypeVar("T")
 
@@ -274,3 +275,28 @@ def test_a_page_is_made_ready_by_the_thread_that_fetches_it() -> None:
     assert (result.status, store.ids()) == (RunStatus.SUCCESS, ["1", "2"])
     assert written == [threading.get_ident()] * 2
     assert len(ready) == 2 and threading.get_ident() not in ready
+
+
+def test_whoever_fetches_closes_the_sources_pages_when_the_run_is_over() -> None:
+    """What they still have under way ends before the run does."""
+    closed_by: list[str] = []
+    fetchers: list[FetchAhead[Any]] = []
+
+    class Source:
+        calls = CallStats()
+
+        def pages(self, position: Position) -> Iterator[Page]:
+            try:
+                while True:
+                    yield page(1, cursor="c")
+            finally:
+                closed_by.append(threading.current_thread().name)
+
+    def ahead(pages: Iterator[T], cancel: CancelToken) -> Iterator[T]:
+        fetchers.append(FetchAhead(pages, cancel, is_waiting=lambda: False, alive=lambda: None))
+        return fetchers[0]
+
+    store = ListStore(fails_at=1)
+    sync.run(integration(), Source(), store, CancelToken(), Heard(), ahead=ahead, now=lambda: START)
+    fetchers[0].join(10)
+    assert closed_by == ["MainThread-fetch"]

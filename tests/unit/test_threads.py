@@ -37,7 +37,8 @@ def test_without_a_thread_nothing_is_called_beside() -> None:
 
 
 def test_what_is_called_beside_gives_its_result_or_raises_its_error() -> None:
-    assert beside(lambda: threading.current_thread().name, "worker-1-ask").result(10) == "worker-1-ask"
+    thread = beside(threading.current_thread, "worker-1-ask").result(10)
+    assert (thread.name, thread.daemon) == ("worker-1-ask", True), "what hangs must not hold up the process's end"
     with pytest.raises(SystemExit, match="7"):
         beside(lambda: sys.exit(7), "worker-1-ask").result(10)
 

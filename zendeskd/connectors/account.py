@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Account:
-    """One integration's account for one run: `get` from one thread, the rest from any."""
+    """One integration's account for one run: `get` from one thread at a time, the rest from any."""
 
     def __init__(
         self,

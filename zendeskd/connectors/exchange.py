@@ -44,7 +44,7 @@ class _HeadersFailed(Exception):
 
 
 class Exchange:
-    """The calls of one run to one account. One thread calls; `stats` is read by any."""
+    """The calls of one run to one account. One thread at a time calls; `stats` is read by any."""
 
     def __init__(
         self, transport: Transport, budgets: AccountBudgets, patience: Patience, stats: CallStats, time: Time

@@ -63,7 +63,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Transport:
-    """One account's connection for one run. One thread sends; any thread may close.
+    """One account's connection for one run. One thread at a time sends; any thread may close.
 
     `whole_s` limits a request from the first byte sent to the last received, however slowly they drip.
     """

@@ -40,7 +40,10 @@ LAG: Final = timedelta(seconds=120)
 LEGACY_LAG: Final = timedelta(minutes=5, seconds=30)
 _GOOD_BEFORE_GROWING: Final = 3
 _FAR_S: Final = 0.01
-"""An answer that takes longer is worth a thread that waits for it: a page of tickets is read in about as long."""
+"""An answer that begins later is worth a thread that waits for it: a page of tickets is read in about as long."""
+_LOOK_WITHIN_S: Final = 90.0
+"""So long a page that is to be asked for again waits for the call under way: a minute's rate limit, or a time-out."""
+_ENDS_WITHIN_S: Final = 2.0
 
 
 class _Export(Envelope, kw_only=True):
@@ -57,6 +60,7 @@ class _Unread(NamedTuple):
     read: Callable[[], Page]
     following: str | None = None  # the cursor of the page after it
     after_s: float = 0.0
+    request: Request = Request(PATH)  # what it answers
 
 
 def _nothing_new() -> Page:
@@ -105,20 +109,26 @@ class ExportReader:
         cursor = position.cursor
         start = None if cursor is not None else self._start(position.since, self._account.time.now() - LAG)
         asked: Future[_Unread] | None = None
-        while True:
-            unread = self._ask(cursor, start) if asked is None else asked.result()
-            following = unread.following
-            asked = None if following == cursor else self._ask_ahead(unread)
-            page = self._second_look.at(unread.read(), partial(self._ask_again, cursor, start, asked))
-            del unread  # and with it the whole answer, before whoever reads this takes his time
-            yield page
-            if page.end_of_stream:
-                return
-            if page.cursor is None or page.cursor == cursor:
-                raise CursorStuck("The export says there is more but its cursor does not move on.")
-            if page.cursor != following:  # so said the second answer
-                asked = None
-            cursor, start = page.cursor, None
+        try:
+            while True:
+                unread = self._ask(cursor, start) if asked is None else asked.result()
+                following, request = unread.following, unread.request
+                asked = None if following == cursor else self._ask_ahead(unread)
+                page = unread.read()
+                del unread  # and with it the whole answer
+                if self._second_look.is_due(page) and _is_over_well(asked):
+                    page = self._second_look.at(page, partial(self._ask_again, request))
+                yield page
+                if page.end_of_stream:
+                    return
+                if page.cursor is None or page.cursor == cursor:
+                    raise CursorStuck("The export says there is more but its cursor does not move on.")
+                if page.cursor != following:  # so said the second answer
+                    asked = None
+                cursor, start = page.cursor, None
+        finally:
+            if asked is not None:
+                wait([asked], _ENDS_WITHIN_S)
 
     def census(self, since: Position) -> Iterator[Page]:
         """The whole export from there on, deleted tickets included."""
@@ -169,31 +179,37 @@ class ExportReader:
         except NetworkError:  # no more threads: it is asked for in its turn
             return None
 
-    def _ask_again(self, cursor: str | None, start: int | None, asked: Future[_Unread] | None) -> Page:
-        if asked is not None:
-            wait([asked])  # an account answers one call at a time
-        return self._ask(cursor, start).read()
+    def _ask_again(self, request: Request) -> Page:
+        """The same request: only then are both the same page. With few tries, since there is a page that waits."""
+        return self._account.get(lambda: request, EXPORT, self._decode, most_tries=FEW_TRIES).read()
 
     def _answer(self, cursor: str | None, start: int | None) -> _Unread:
         size = self._page_size
-        unread = self._account.get(lambda: _request(cursor, start, size.now), EXPORT, self._decode, shrink=size.shrink)
+        request = Request(PATH)
+
+        def sent() -> Request:
+            nonlocal request
+            request = _request(cursor, start, size.now)
+            return request
+
+        unread = self._account.get(sent, EXPORT, self._decode, shrink=size.shrink)
         size.went_well()
-        return unread
+        return unread._replace(request=request)
 
     def _decode(self, answer: Answer) -> _Unread:
         envelope, raws = decode_envelope(answer, _decoder)
         following = None if envelope.end_of_stream else envelope.after_cursor or None
-        return _Unread(partial(self._read, envelope, raws, answer.date), following, answer.after_s)
+        now = self._account.time.now()
+        return _Unread(partial(self._read, envelope, raws, min(answer.date or now, now)), following, answer.after_s)
 
-    def _read(self, envelope: _Export, raws: list[bytes], date: datetime | None) -> Page:
+    def _read(self, envelope: _Export, raws: list[bytes], answered_at: datetime) -> Page:
         tickets = self._mapper.map(envelope, raws)
         watermark = None
         if tickets.records:
             watermark = instant_of(max(record.source_version for record in tickets.records))
         if envelope.end_of_stream:
             # everything up to the held-back minute was shown, if it was nothing too
-            clock = min(date or self._account.time.now(), self._account.time.now())
-            watermark = max(watermark or clock - LAG, clock - LAG)
+            watermark = max(watermark or answered_at - LAG, answered_at - LAG)
         return Page(
             records=tickets.records,
             quarantined=tickets.quarantined,
@@ -222,6 +238,14 @@ class ExportReader:
                 request_id=error.request_id,
             )
         return error
+
+
+def _is_over_well(asked: Future[_Unread] | None) -> bool:
+    """Whether the account is free for another call. One that fails or lasts does not hold up the page that waits."""
+    if asked is None:
+        return True
+    wait([asked], _LOOK_WITHIN_S)
+    return asked.done() and asked.exception() is None
 
 
 def _request(cursor: str | None, start: int | None, per_page: int) -> Request:

@@ -207,9 +207,12 @@ class SecondLook:
         self._stats = stats
         self._helps = True
 
+    def is_due(self, page: Page) -> bool:
+        return bool(page.quarantined) and self._helps
+
     def at(self, page: Page, ask_again: Callable[[], Page]) -> Page:
         """The better of two answers, the first if it is good, or if there is no other to be had."""
-        if not page.quarantined or not self._helps:
+        if not self.is_due(page):
             return page
         self._stats.retries += 1
         try:

@@ -1,15 +1,16 @@
 """Fetching ahead: the next page is on its way while this one is written.
 
 A run's worker thread consumes; a thread of its own fetches, at most one page ahead, so that memory holds two pages
-whatever the account, and one answer more where the source itself asks ahead. The consumer never blocks on the network:
-a cancelled run leaves at once, and a source that sends nothing is noticed here even if its connection never times out.
+whatever the account, and an answer or two where the source itself asks ahead or again. The consumer never blocks on the
+network: a cancelled run leaves at once, and a source that sends nothing is noticed here even if its connection never
+times out.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final, Generic, TypeVar
 
 from zendeskd.cancel import CancelToken
@@ -136,3 +137,6 @@ class FetchAhead(Generic[P]):
             with self._turn:
                 self._error = error
                 self._turn.notify_all()
+        finally:
+            if isinstance(self._pages, Generator):
+                self._pages.close()

@@ -18,7 +18,7 @@ _RATE_WINDOW_S: Final = 60.0
 
 
 class LiveRun:
-    """Written by the run's worker and its fetcher, read by any thread.
+    """Written by the run's worker and by whoever calls its source, read by any thread.
 
     `window_from` is where in the source's time the run begins; None if not known before the first page.
     `calls` and `budgets` are those of the run's source, once it is open.

@@ -16,8 +16,8 @@ SET_ASIDE_MAX: Final = 100
 
 
 class Telling:
-    """`event` is what a stored page is called. The run's worker tells pages, its fetcher waits; `calls` has the waits
-    so far. A page that changed nothing is told at level debug if it was all there was, or if `is_quiet`."""
+    """`event` is what a stored page is called. The run's worker tells pages, who calls its source waits; `calls` has
+    the waits so far. A page that changed nothing is told at level debug if it was all there was, or if `is_quiet`."""
 
     def __init__(
         self,

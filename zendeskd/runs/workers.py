@@ -17,7 +17,8 @@ log = structlog.get_logger("zendeskd.runs.workers")
 _IDLE_SLICE_S: Final = 10.0
 SPARES_A_WORKER: Final = 3
 SPARES_MOST: Final = 64
-"""However many workers there are: each has a fetcher and a page in memory too. TasksMax in the unit fits it."""
+"""However many workers there are: each has two threads more, which fetch and ask ahead, and pages in memory. TasksMax
+in the unit fits it."""
 
 
 class Turn(IntEnum):
