@@ -1,5 +1,5 @@
-"""What threads have in common: they may not be to be had, one does what another waits for later, and one ends what
-takes too long."""
+"""What threads have in common: they may not be to be had, one makes calls for another, and one ends what takes too
+long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Final, TypeVar
 
 import structlog
@@ -32,18 +33,44 @@ def begin(thread: threading.Thread) -> None:
         ) from error
 
 
-def beside(call: Callable[[], T], name: str) -> Future[T]:
-    """Call it in a thread of its own, of this name. What it returns or raises is the future's. Raises as `begin`."""
-    future: Future[T] = Future()
+class Companion:
+    """A thread that makes calls for another one, one after the other; it begins with the first. One thread at a time.
 
-    def work() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-            future.set_exception(error)
+    One for all of them: a thread for each would take another of the C library's heaps each time, and fill them all.
+    """
 
-    begin(threading.Thread(target=work, name=name, daemon=True))
-    return future
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def call(self, what: Callable[[], T]) -> Future[T]:
+        """What it returns or raises is the future's. Raises NetworkError as `begin` does."""
+        future: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                future.set_result(what())
+            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+                future.set_exception(error)
+
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            begin(thread)
+            self._thread = thread
+        self._calls.put(call)
+        return future
+
+    def close(self, within_s: float) -> None:
+        """Let it end after the call it is in, and wait for that, but not for longer."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join(within_s)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # and with it what came of it
 
 
 class Alarms:

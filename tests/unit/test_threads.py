@@ -10,7 +10,7 @@ import pytest
 
 from tests.waiting import wait_for
 from zendeskd.errors import NetworkError
-from zendeskd.threads import Alarms, begin, beside
+from zendeskd.threads import Alarms, Companion, begin
 
 MORE_THAN_THE_ADDRESS_SPACE = 1 << 60
 
@@ -31,16 +31,32 @@ def test_a_thread_that_is_not_to_be_had_is_no_bug() -> None:
 
 
 @pytest.mark.usefixtures("no_more_threads")
-def test_without_a_thread_nothing_is_called_beside() -> None:
+def test_a_companion_that_is_not_to_be_had_is_asked_for_again() -> None:
+    companion = Companion("worker-1-ask")
     with pytest.raises(NetworkError, match="no more threads"):
-        beside(lambda: pytest.fail("called"), "helper")
+        companion.call(lambda: pytest.fail("called"))
+    companion.close(10)
+    threading.stack_size(0)
+    assert companion.call(lambda: 7).result(10) == 7
+    companion.close(10)
 
 
-def test_what_is_called_beside_gives_its_result_or_raises_its_error() -> None:
-    thread = beside(threading.current_thread, "worker-1-ask").result(10)
-    assert (thread.name, thread.daemon) == ("worker-1-ask", True), "what hangs must not hold up the process's end"
+def test_a_companion_gives_results_and_raises_errors_from_one_thread_that_ends_when_told() -> None:
+    companion = Companion("worker-1-ask")
+    first, second = (companion.call(threading.current_thread).result(10) for _ in range(2))
+    assert first is second
+    assert (first.name, first.daemon) == ("worker-1-ask", True), "what hangs must not hold up the process's end"
     with pytest.raises(SystemExit, match="7"):
-        beside(lambda: sys.exit(7), "worker-1-ask").result(10)
+        companion.call(lambda: sys.exit(7)).result(10)
+    companion.close(10)
+    assert not first.is_alive()
+
+
+def test_a_companion_does_not_keep_what_came_of_a_call() -> None:
+    companion = Companion("worker-1-ask")
+    result = companion.call(lambda: {"a whole page"}).result(10)
+    wait_for(lambda: sys.getrefcount(result) == 2, "the last reference but ours")
+    companion.close(10)
 
 
 @pytest.mark.usefixtures("no_more_threads")

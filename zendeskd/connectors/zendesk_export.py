@@ -31,7 +31,7 @@ from zendeskd.connectors.zendesk_tickets import (
 )
 from zendeskd.errors import CursorInvalid, CursorStuck, NetworkError, PermissionDenied, RunError
 from zendeskd.models import Page, Position
-from zendeskd.threads import beside
+from zendeskd.threads import Companion
 
 PATH: Final = "/api/v2/incremental/tickets/cursor"
 LARGEST_PAGE: Final = 1000
@@ -40,7 +40,7 @@ LAG: Final = timedelta(seconds=120)
 LEGACY_LAG: Final = timedelta(minutes=5, seconds=30)
 _GOOD_BEFORE_GROWING: Final = 3
 _FAR_S: Final = 0.01
-"""An answer that begins later is worth a thread that waits for it: a page of tickets is read in about as long."""
+"""An answer that begins later is worth a thread that waits for the next: a page of tickets is read in about as long."""
 _LOOK_WITHIN_S: Final = 90.0
 """So long a page that is to be asked for again waits for the call under way: a minute's rate limit, or a time-out."""
 _ENDS_WITHIN_S: Final = 2.0
@@ -109,11 +109,12 @@ class ExportReader:
         cursor = position.cursor
         start = None if cursor is not None else self._start(position.since, self._account.time.now() - LAG)
         asked: Future[_Unread] | None = None
+        companion = Companion(f"{threading.current_thread().name}-ask")
         try:
             while True:
                 unread = self._ask(cursor, start) if asked is None else asked.result()
                 following, request = unread.following, unread.request
-                asked = None if following == cursor else self._ask_ahead(unread)
+                asked = None if following == cursor else self._ask_ahead(unread, companion)
                 page = unread.read()
                 del unread  # and with it the whole answer
                 if self._second_look.is_due(page) and _is_over_well(asked):
@@ -127,8 +128,7 @@ class ExportReader:
                     asked = None
                 cursor, start = page.cursor, None
         finally:
-            if asked is not None:
-                wait([asked], _ENDS_WITHIN_S)
+            companion.close(_ENDS_WITHIN_S)
 
     def census(self, since: Position) -> Iterator[Page]:
         """The whole export from there on, deleted tickets included."""
@@ -170,12 +170,12 @@ class ExportReader:
     def _ask(self, cursor: str | None, start: int | None) -> _Unread:
         return self._too_recent_is_nothing(self._answer, cursor, start)
 
-    def _ask_ahead(self, unread: _Unread) -> Future[_Unread] | None:
+    def _ask_ahead(self, unread: _Unread, companion: Companion) -> Future[_Unread] | None:
         """The page after it, on its way. None where there is none, or where it is not worth it."""
         if unread.following is None or unread.after_s < _FAR_S:
             return None
         try:
-            return beside(partial(self._ask, unread.following, None), f"{threading.current_thread().name}-ask")
+            return companion.call(partial(self._ask, unread.following, None))
         except NetworkError:  # no more threads: it is asked for in its turn
             return None
 
