@@ -59,6 +59,18 @@ def test_where_no_second_answer_is_to_be_had_the_first_is_kept(second: Reply, lo
     assert len(loopback.seen) == 1 + FEW_TRIES + 1, "it asked again, though that had not helped"
 
 
+def test_where_the_second_look_itself_is_not_accepted_the_first_answer_is_kept(loopback: Loopback) -> None:
+    unreadable = {**ticket(2, 1790000005), "updated_at": "yesterday"}
+    loopback.script = [
+        export(ticket(1, 1790000000), unreadable, cursor="c1", end=False),
+        Reply({"error": "InvalidValue"}, 422),
+        export(ticket(3, 1790000009), cursor="c2"),
+    ]
+    with Opened(loopback) as opened:
+        found = pages(opened)
+    assert [[record.external_id for record in page.records] for page in found] == [["1"], ["3"]]
+
+
 def test_where_the_second_answer_is_a_refusal_the_run_ends_with_it(loopback: Loopback) -> None:
     loopback.script = [export({**ticket(1, 1790000000), "updated_at": "yesterday"}), Reply({}, 403)]
     with Opened(loopback) as opened, pytest.raises(PermissionDenied):

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from zendeskd.connectors.faults import Answer, is_transient
+from zendeskd.connectors.faults import Answer, Rejected, is_transient
 from zendeskd.connectors.odd_text import escaped, mask, slices, text_of
 from zendeskd.errors import BadResponse, RunError
 from zendeskd.models import CallStats, Link, Page, Quarantined, Record, stamp
@@ -218,7 +218,7 @@ class SecondLook:
         try:
             other = ask_again()
         except RunError as error:
-            if not is_transient(error):
+            if not is_transient(error) and not isinstance(error, Rejected):
                 raise
             self._helps = False
             return page  # what is good of it must not wait for the next run
