@@ -117,7 +117,7 @@ class ExportReader:
                 asked = None if following == cursor else self._ask_ahead(unread, companion)
                 page = unread.read()
                 del unread  # and with it the whole answer
-                if self._second_look.is_due(page) and _is_over_well(asked):
+                if self._second_look.is_due(page) and _ended_well(asked):
                     page = self._second_look.at(page, partial(self._ask_again, request))
                 yield page
                 if page.end_of_stream:
@@ -240,8 +240,9 @@ class ExportReader:
         return error
 
 
-def _is_over_well(asked: Future[_Unread] | None) -> bool:
-    """Whether the account is free for another call. One that fails or lasts does not hold up the page that waits."""
+def _ended_well(asked: Future[_Unread] | None) -> bool:
+    """Whether the call under way, if there is one, has ended well, so that the account is free for another. One that
+    fails or lasts does not hold up the page that waits."""
     if asked is None:
         return True
     wait([asked], _LOOK_WITHIN_S)
